@@ -1,0 +1,247 @@
+//! The string-to-string configuration of pools and volumes.
+
+use std::{
+    collections::{BTreeMap, btree_map},
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::size::{ParseSizeError, Size};
+
+/// Configuration keys and values, strings on both sides, ordered by key so that output is stable.
+///
+/// It is a [`BTreeMap`] underneath and dereferences to it; the methods here add what the keys' conventions mean.
+/// General keys stand at the top (`size`, `source`), a driver's keys carry its name (`zfs.pool_name`), keys under
+/// `volume.` on a pool are the defaults of its new volumes, and `user.` keys are free for anyone.
+///
+/// ```
+/// use lxd_types::Config;
+///
+/// let mut config: Config = [("size", "10GiB"), ("zfs.clone_copy", "false"), ("volume.size", "1GiB")].into();
+/// assert_eq!(config.bool("zfs.clone_copy")?, Some(false));
+/// assert_eq!(config.size("size")?.unwrap().to_string(), "10GiB");
+/// assert_eq!(config.volume_defaults().collect::<Vec<_>>(), [("size", "1GiB")]);
+/// config.set("user.owner", "backup");
+/// assert_eq!(config.text("user.owner"), Some("backup"));
+/// # Ok::<(), lxd_types::config::ValueError>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Config(BTreeMap<String, String>);
+
+impl Config {
+    /// No keys.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// The text of a key; `None` where it is unset. Empty text unsets a key on the server, so it counts as unset here.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// Sets a key. The value may be anything with a text form; `true` and a [`Size`] come out as the servers write them.
+    pub fn set(&mut self, key: impl Into<String>, value: impl fmt::Display) -> &mut Self {
+        self.0.insert(key.into(), value.to_string());
+        self
+    }
+
+    /// The boolean of a key by the servers' rule: `true`, `1`, `yes`, `on` and `false`, `0`, `no`, `off`, in any case.
+    ///
+    /// # Errors
+    /// [`ValueError`] for other text.
+    pub fn bool(&self, key: &str) -> Result<Option<bool>, ValueError> {
+        self.text(key)
+            .map(|text| {
+                parse_bool(text).ok_or_else(|| ValueError {
+                    key: key.to_owned(),
+                    problem: Problem::Bool(text.to_owned()),
+                })
+            })
+            .transpose()
+    }
+
+    /// The size in bytes of a key such as `size` or `volume.size`.
+    ///
+    /// # Errors
+    /// [`ValueError`] where the text is not a size, see [`Size`].
+    pub fn size(&self, key: &str) -> Result<Option<Size>, ValueError> {
+        self.text(key)
+            .map(|text| {
+                text.parse()
+                    .map_err(|error| ValueError { key: key.to_owned(), problem: Problem::Size(error) })
+            })
+            .transpose()
+    }
+
+    /// The keys of one driver, without its name in front: `driver("zfs")` gives `pool_name` for `zfs.pool_name`.
+    pub fn driver<'a>(&'a self, driver: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.under(driver)
+    }
+
+    /// The defaults of new volumes: the keys under `volume.`, without that word in front.
+    pub fn volume_defaults(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.under("volume")
+    }
+
+    /// The free keys: those under `user.`, without that word in front.
+    pub fn user(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.under("user")
+    }
+
+    fn under<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter_map(move |(key, value)| {
+            Some((key.strip_prefix(namespace)?.strip_prefix('.')?, value.as_str()))
+        })
+    }
+}
+
+fn parse_bool(text: &str) -> Option<bool> {
+    let is_one_of = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is_one_of(["true", "1", "yes", "on"]) {
+        Some(true)
+    } else if is_one_of(["false", "0", "no", "off"]) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// A value that is not what its key asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueError {
+    key: String,
+    problem: Problem,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Problem {
+    Bool(String),
+    Size(ParseSizeError),
+}
+
+impl ValueError {
+    /// The key that holds the value.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            Problem::Bool(text) => write!(f, "config key {:?}: {text:?} is neither true nor false", self.key),
+            Problem::Size(error) => write!(f, "config key {:?}: {error}", self.key),
+        }
+    }
+}
+
+impl std::error::Error for ValueError {}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(&self.0).finish()
+    }
+}
+
+impl Deref for Config {
+    type Target = BTreeMap<String, String>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Config {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Config {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
+
+impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for Config {
+    fn from(pairs: [(K, V); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl IntoIterator for Config {
+    type Item = (String, String);
+    type IntoIter = btree_map::IntoIter<String, String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Config {
+    type Item = (&'a String, &'a String);
+    type IntoIter = btree_map::Iter<'a, String, String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl Serialize for Config {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A caller without the right to edit gets `null` for a pool's config.
+        Option::<BTreeMap<String, String>>::deserialize(deserializer).map(|map| Self(map.unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_follow_the_servers_rule() {
+        let config: Config = [("a", "Yes"), ("b", "oFF"), ("c", "maybe"), ("d", "")].into();
+        assert_eq!(config.bool("a").unwrap(), Some(true));
+        assert_eq!(config.bool("b").unwrap(), Some(false));
+        assert_eq!(config.bool("d").unwrap(), None);
+        assert_eq!(config.bool("absent").unwrap(), None);
+        assert_eq!(
+            config.bool("c").unwrap_err().to_string(),
+            r#"config key "c": "maybe" is neither true nor false"#
+        );
+    }
+
+    #[test]
+    fn a_bad_size_names_key_and_value() {
+        let config: Config = [("size", "ten")].into();
+        let error = config.size("size").unwrap_err();
+        assert_eq!(error.key(), "size");
+        assert_eq!(
+            error.to_string(),
+            r#"config key "size": "ten" is not a size: it has to begin with a digit"#
+        );
+    }
+
+    #[test]
+    fn namespaces_match_whole_words() {
+        let config: Config = [("zfs.a", "1"), ("zfsx.b", "2"), ("zfs", "3"), ("volume.zfs.c", "4")].into();
+        assert_eq!(config.driver("zfs").collect::<Vec<_>>(), [("a", "1")]);
+        assert_eq!(config.volume_defaults().collect::<Vec<_>>(), [("zfs.c", "4")]);
+    }
+
+    #[test]
+    fn null_is_empty() {
+        assert!(serde_json::from_str::<Config>("null").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,83 @@
+//! The storage schemas of the LXD and Incus REST API, as plain data.
+//!
+//! This crate turns the JSON of `/1.0/storage-pools/...` into types and back. It does no I/O, starts no
+//! runtime and knows no HTTP: programs that read recorded answers, write servers or build another client use
+//! it alone, and pay for `serde` and `serde_json` only.
+//!
+//! ```
+//! use lxd_types::{Envelope, StoragePool};
+//!
+//! let body = br#"{"type":"sync","status":"Success","status_code":200,"operation":"","error_code":0,"error":"",
+//!     "metadata":{"name":"fast","driver":"zfs","description":"","config":{"zfs.pool_name":"tank","size":"10GiB"},
+//!                 "used_by":null,"status":"Created","locations":["none"],"colour":"blue"}}"#;
+//!
+//! let pool: StoragePool = Envelope::parse(body)?.decode()?;
+//! assert_eq!(pool.name, "fast");
+//! assert_eq!(pool.config.size("size")?.map(|s| s.bytes()), Some(10 << 30));
+//! assert_eq!(pool.config.driver("zfs").collect::<Vec<_>>(), [("pool_name", "tank")]);
+//! assert!(pool.used_by.is_empty());            // null decodes as empty
+//! assert_eq!(pool.extra["colour"], "blue");    // what we don't know survives
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Rules that every type keeps
+//!
+//! * A field that the server sends and we don't know lands in `extra` and is written back. A `PUT` replaces the
+//!   whole object on the server, so what was dropped here would be erased there.
+//! * An enum's text that we don't know stays readable through `as_str` and is written back as it came.
+//! * `null` and absent lists and maps are empty; `null`, absent and zero (`0001-01-01T00:00:00Z`) times are `None`.
+//! * No input panics; a value of the wrong type is an error that names it.
+//! * What is read (`StoragePool`), what replaces it (`StoragePoolPut`) and what creates it (`StoragePoolsPost`)
+//!   are types apart, named as in LXD's own API.
+//!
+//! # Where things are
+//!
+//! | module | what |
+//! |---|---|
+//! | [`pool`], [`volume`] | the storage objects: get, put and post shapes |
+//! | [`config`], [`size`] | the string-to-string config, its booleans and sizes |
+//! | [`mod@reference`] | who uses a pool or volume: the URLs of `used_by`, typed |
+//! | [`envelope`], [`operation`], [`server`] | what carries the answers, long work, the server and its extensions |
+//! | [`timestamp`] | points in time, with nothing but the standard library |
+
+#[macro_use]
+mod object;
+#[macro_use]
+mod open_enum;
+
+pub mod config;
+pub mod envelope;
+pub mod operation;
+pub mod pool;
+pub mod progress;
+pub mod reference;
+pub mod secrets;
+pub mod server;
+pub mod size;
+pub mod timestamp;
+pub mod volume;
+
+#[doc(inline)]
+pub use self::{
+    config::Config,
+    envelope::{Envelope, ResponseType},
+    operation::{Operation, OperationClass, StatusCode},
+    pool::{
+        PoolInodes, PoolSpace, PoolStatus, ResourcesStoragePool, StoragePool, StoragePoolPut,
+        StoragePoolsPost,
+    },
+    progress::Progress,
+    reference::{Reference, UsedBy},
+    secrets::Secrets,
+    server::{Environment, Extensions, Server, ServerFamily, StorageDriver},
+    size::Size,
+    timestamp::Timestamp,
+    volume::{
+        ContentType, StorageVolume, StorageVolumePost, StorageVolumePostTarget, StorageVolumePut,
+        StorageVolumeSnapshot, StorageVolumeSource, StorageVolumeState, StorageVolumeUsage,
+        StorageVolumesPost, VolumeType,
+    },
+};
+
+/// Fields that a server sent and this version of the crate does not know, by their JSON name.
+pub type Extra = std::collections::BTreeMap<String, serde_json::Value>;

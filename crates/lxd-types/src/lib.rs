@@ -48,6 +48,7 @@ mod open_enum;
 pub mod config;
 pub mod envelope;
 pub mod operation;
+pub mod patch;
 pub mod pool;
 pub mod progress;
 pub mod reference;
@@ -62,6 +63,7 @@ pub use self::{
     config::Config,
     envelope::{Envelope, ResponseType},
     operation::{Operation, OperationClass, StatusCode},
+    patch::Patch,
     pool::{
         PoolInodes, PoolSpace, PoolStatus, ResourcesStoragePool, StoragePool, StoragePoolPut,
         StoragePoolsPost,
@@ -73,8 +75,8 @@ pub use self::{
     size::Size,
     timestamp::Timestamp,
     volume::{
-        ContentType, StorageVolume, StorageVolumePost, StorageVolumePostTarget, StorageVolumePut,
-        StorageVolumeSnapshot, StorageVolumeSource, StorageVolumeState, StorageVolumeUsage,
+        ContentType, MigrationMode, SourceType, StorageVolume, StorageVolumePost, StorageVolumePostTarget,
+        StorageVolumePut, StorageVolumeSnapshot, StorageVolumeSource, StorageVolumeState, StorageVolumeUsage,
         StorageVolumesPost, VolumeType,
     },
 };

@@ -1,0 +1,160 @@
+//! Streams and other people's bodies as ours. The inner ones are boxed so that no projection of pins is needed; one
+//! allocation for each streamed body is nothing beside what it carries.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::BoxError;
+use crate::{Error, ErrorKind};
+
+/// An error out of somebody else's source of bytes; one of ours stays what it is.
+fn source_failed(error: impl Into<BoxError>) -> Error {
+    match error.into().downcast::<Error>() {
+        Ok(ours) => *ours,
+        Err(other) => Error::new(ErrorKind::Other, "the source of the body failed").with_source(other),
+    }
+}
+
+/// A body with an error of its own type.
+pub(super) struct Foreign<B>(pub(super) Pin<Box<B>>);
+
+impl<B> Body for Foreign<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.0.as_mut().poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(source_failed)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+/// A stream of chunks.
+pub(super) struct Streamed<S>(pub(super) Pin<Box<S>>);
+
+impl<S, E> Body for Streamed<S>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let chunk = ready!(self.0.as_mut().poll_next(cx));
+        Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data).map_err(source_failed)))
+    }
+}
+
+/// A stream of chunks that promised its length.
+pub(super) struct Sized<S> {
+    pub(super) stream: Pin<Box<S>>,
+    pub(super) length: u64,
+    pub(super) left: u64,
+}
+
+impl<S, E> Body for Sized<S>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let chunk = match ready!(self.stream.as_mut().poll_next(cx)) {
+            Some(chunk) => chunk.map_err(source_failed),
+            None if self.left == 0 => return Poll::Ready(None),
+            None => {
+                let message =
+                    format!("the body ended {} bytes short of the {} it promised", self.left, self.length);
+                Err(Error::invalid(message))
+            }
+        };
+        Poll::Ready(Some(chunk.and_then(|chunk| {
+            let left = self.left.checked_sub(chunk.len() as u64);
+            self.left = left.ok_or_else(|| {
+                Error::invalid(format!("the body is longer than the {} bytes it promised", self.length))
+            })?;
+            Ok(Frame::data(chunk))
+        })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // Only the stream itself knows that nothing surplus comes; a length of zero is the exception.
+        self.length == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// When a chunk was last taken out of a request's body.
+#[derive(Clone, Default)]
+pub(crate) struct Activity(Arc<Mutex<Option<Instant>>>);
+
+impl Activity {
+    pub(crate) fn last(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+/// A body that notes when its chunks are taken.
+pub(super) struct Watched {
+    pub(super) body: super::Body,
+    pub(super) activity: Activity,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.activity.note();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,66 @@
+//! One HTTP/1.1 connection and the task that drives it.
+
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::{
+        TrySendError,
+        http1::{Builder, SendRequest},
+    },
+};
+use hyper_util::rt::TokioIo;
+use tokio::task::AbortHandle;
+
+use crate::{Body, Dial, Error, ErrorKind};
+
+/// An open connection. Dropping it ends its task and closes it at once, whatever was under way.
+pub(crate) struct Connection {
+    sender: SendRequest<Body>,
+    driver: Option<AbortHandle>,
+}
+
+impl Connection {
+    /// Dials and begins to speak HTTP.
+    pub(crate) async fn open(dial: &dyn Dial) -> Result<Self, Error> {
+        let io = dial.dial().await?;
+        let (sender, connection) = Builder::new().handshake(TokioIo::new(io)).await.map_err(|error| {
+            Error::new(ErrorKind::Connect, "the connection broke at once").with_source(error)
+        })?;
+        // Whoever waits for an answer learns from the sender how the connection ended.
+        let driver = tokio::spawn(async move { drop(connection.with_upgrades().await) });
+        Ok(Self { sender, driver: Some(driver.abort_handle()) })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+
+    /// Waits until the connection takes a request; false if it never will.
+    pub(crate) async fn ready(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
+        self.sender.try_send_request(request)
+    }
+
+    /// Lets the connection go on without us: after an upgrade it belongs to somebody else.
+    pub(crate) fn hand_over(mut self) {
+        self.driver = None;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(driver) = &self.driver {
+            driver.abort();
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Finding the server of this machine, where the field's own tools look for it.
+
+use std::{
+    ffi::OsString,
+    fmt, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{Error, ErrorKind, dial::unix::connect};
+
+/// A local socket answers at once or not at all.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// The variables that say where a server is: by its socket, or by its folder. The first of a family wins.
+const VARIABLES: [[(&str, bool); 2]; 2] =
+    [[("LXD_SOCKET", false), ("LXD_DIR", true)], [("INCUS_SOCKET", false), ("INCUS_DIR", true)]];
+
+/// Where packages put the sockets.
+const PLACES: [(&str, &str); 4] = [
+    ("the LXD snap", "/var/snap/lxd/common/lxd/unix.socket"),
+    ("the LXD package", "/var/lib/lxd/unix.socket"),
+    ("the Incus package", "/run/incus/unix.socket"),
+    ("the Incus package", "/var/lib/incus/unix.socket"),
+];
+
+/// A server that answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Found {
+    /// Its socket.
+    pub path: PathBuf,
+    /// What led there: the variable, or the package whose place it is.
+    pub origin: &'static str,
+}
+
+/// A place that was tried in vain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The socket.
+    pub path: PathBuf,
+    /// What led there: the variable, or the package whose place it is.
+    pub origin: &'static str,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// There is none.
+    Absent,
+    /// It is not for this user.
+    NoPermission,
+    /// It is there, and nobody listens.
+    NobodyListening,
+    /// Something else, in the system's words.
+    Other(String),
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Absent,
+            io::ErrorKind::PermissionDenied => Self::NoPermission,
+            io::ErrorKind::ConnectionRefused => Self::NobodyListening,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "absent; install the server, or say where its socket is",
+            Self::NoPermission => "no permission; add this user to the group lxd or incus-admin",
+            Self::NobodyListening => "nobody listens; start the daemon",
+            Self::Other(text) => text,
+        })
+    }
+}
+
+/// Finds a server that answers.
+///
+/// Where one of `LXD_SOCKET`, `LXD_DIR`, `INCUS_SOCKET`, `INCUS_DIR` is set, only what they name is tried, since who
+/// names a server wants no other. Otherwise the places where packages put the sockets are tried: the LXD snap, LXD,
+/// Incus.
+///
+/// # Errors
+/// [`Connect`](ErrorKind::Connect); its text lists what was tried and what to do, [`attempts`] has it typed.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), lxd_transport::Error> {
+/// use lxd_transport::{HttpTransport, discover};
+///
+/// let found = discover::find().await?;
+/// let transport = HttpTransport::unix(found.path);
+/// # Ok(()) }
+/// ```
+pub async fn find() -> Result<Found, Error> {
+    find_among(candidates(|name| std::env::var_os(name))).await
+}
+
+/// What was tried before this error of [`find`].
+#[must_use]
+pub fn attempts(error: &Error) -> Option<&[Attempt]> {
+    let tried = std::error::Error::source(error)?.downcast_ref::<Tried>()?;
+    Some(&tried.0)
+}
+
+async fn find_among(candidates: Vec<(&'static str, PathBuf)>) -> Result<Found, Error> {
+    let mut tried = Vec::new();
+    for (origin, path) in candidates {
+        match answers(&path).await {
+            Ok(()) => return Ok(Found { path, origin }),
+            Err(problem) => tried.push(Attempt { path, origin, problem }),
+        }
+    }
+    Err(Error::new(ErrorKind::Connect, format!("no server found. {}", Tried(tried.clone())))
+        .with_source(Tried(tried)))
+}
+
+async fn answers(path: &Path) -> Result<(), Problem> {
+    match tokio::time::timeout(LIMIT, connect(path)).await {
+        Ok(outcome) => outcome.map(drop).map_err(Problem::from),
+        Err(_) => Err(Problem::Other(format!("no connection within {LIMIT:?}"))),
+    }
+}
+
+fn candidates(variable: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str, PathBuf)> {
+    let named = VARIABLES.into_iter().filter_map(|family| {
+        family.into_iter().find_map(|(name, is_folder)| {
+            let value = variable(name).filter(|value| !value.is_empty())?;
+            let path = PathBuf::from(value);
+            Some((name, if is_folder { path.join("unix.socket") } else { path }))
+        })
+    });
+    let named: Vec<_> = named.collect();
+    if named.is_empty() { PLACES.map(|(origin, path)| (origin, PathBuf::from(path))).into() } else { named }
+}
+
+/// The list of vain attempts, as the source of an error. Its own text is part of that error's line already.
+#[derive(Debug)]
+struct Tried(Vec<Attempt>);
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tried:")?;
+        for (index, Attempt { path, origin, problem }) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ";" };
+            write!(f, "{separator} {} ({origin}): {problem}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Tried {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(variables: &[(&str, &str)]) -> Vec<(&'static str, String)> {
+        let lookup = |name: &str| {
+            variables.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from(value))
+        };
+        candidates(lookup).into_iter().map(|(origin, path)| (origin, path.display().to_string())).collect()
+    }
+
+    #[test]
+    fn without_variables_the_packages_places_are_tried() {
+        let places: Vec<String> = named(&[]).into_iter().map(|(_, path)| path).collect();
+        assert_eq!(places, PLACES.map(|(_, path)| path.to_owned()));
+        assert_eq!(named(&[("LXD_DIR", "")]).len(), PLACES.len(), "an empty variable is an unset one");
+    }
+
+    #[test]
+    fn who_names_a_server_gets_no_other() {
+        assert_eq!(named(&[("LXD_DIR", "/d")]), [("LXD_DIR", "/d/unix.socket".to_owned())]);
+        assert_eq!(named(&[("LXD_SOCKET", "/s"), ("LXD_DIR", "/d")]), [("LXD_SOCKET", "/s".to_owned())]);
+        assert_eq!(
+            named(&[("INCUS_SOCKET", "/i"), ("LXD_DIR", "/d")]),
+            [("LXD_DIR", "/d/unix.socket".to_owned()), ("INCUS_SOCKET", "/i".to_owned())]
+        );
+        assert_eq!(named(&[("INCUS_DIR", "/i")]), [("INCUS_DIR", "/i/unix.socket".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn the_error_lists_what_was_tried_and_what_is_wrong() {
+        let folder = std::env::temp_dir().join(format!("lxdrs-discover-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let dead = folder.join("dead.sock");
+        drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
+        let absent = folder.join("absent.sock");
+        let error =
+            find_among(vec![("LXD_SOCKET", absent.clone()), ("LXD_DIR", dead.clone())]).await.unwrap_err();
+        let problems: Vec<_> =
+            attempts(&error).unwrap().iter().map(|attempt| attempt.problem.clone()).collect();
+        assert_eq!(problems, [Problem::Absent, Problem::NobodyListening]);
+        let text = error.to_string();
+        assert!(text.contains(&*absent.to_string_lossy()) && text.contains("start the daemon"), "{text}");
+
+        let alive = folder.join("alive.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&alive).unwrap();
+        let found = find_among(vec![("LXD_SOCKET", dead), ("INCUS_SOCKET", alive.clone())]).await.unwrap();
+        assert_eq!((found.path, found.origin), (alive, "INCUS_SOCKET"));
+        drop(listener);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn problems_are_told_apart() {
+        assert_eq!(Problem::from(io::Error::from(io::ErrorKind::PermissionDenied)), Problem::NoPermission);
+        assert!(Problem::NoPermission.to_string().contains("group"));
+    }
+}

@@ -1,0 +1,21 @@
+//! What is refused before it is sent. Everything else is the server's to judge.
+
+use lxd_types::Config;
+
+use crate::Error;
+
+/// Refuses sizes that no server can read.
+///
+/// Servers answer 500 for these, some only after having begun; a size is also the one value whose exact rules are
+/// known here.
+pub(crate) fn sizes(config: &Config) -> Result<(), Error> {
+    for key in ["size", "volume.size"] {
+        config.size(key).map_err(|error| Error::invalid(error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Refuses an empty driver.
+pub(crate) fn driver(driver: &str) -> Result<(), Error> {
+    if driver.is_empty() { Err(Error::invalid("the driver of the storage pool is empty")) } else { Ok(()) }
+}

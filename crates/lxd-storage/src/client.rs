@@ -1,0 +1,341 @@
+//! The client: one server, and which project and cluster member of it is meant.
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use http::{HeaderValue, Method};
+use lxd_transport::{Endpoint, Limits, Transport};
+use lxd_types::{Operation, Server};
+
+use crate::{
+    Error, Pending, PoolHandle, RawRequest, StoragePools,
+    edit::Turns,
+    exchange::{Answer, Exchange, operation_id},
+    pending::Done,
+    route::Route,
+    wait,
+};
+
+/// Answers longer than this are refused: about seven times a list of 100,000 volumes.
+const ANSWER_MAX: usize = 256 << 20;
+
+/// An LXD or Incus server, seen from one project and cluster member.
+///
+/// Cheap to clone and safe to share; all clones use the same connections. Making one does no I/O: the first call
+/// tells whether the server is there, and a client outlives restarts of its server.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), lxd_storage::Error> {
+/// use lxd_storage::Client;
+///
+/// let client = Client::local().await?;                       // finds the server of this machine
+/// let blue = client.with_project("blue");                    // the same server, another project
+/// for pool in blue.storage_pools().all().await? {
+///     println!("{} ({})", pool.name(), pool.driver());
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    core: Arc<Core>,
+    scope: Scope,
+}
+
+struct Core {
+    exchange: Exchange,
+    server: RwLock<Option<Arc<Server>>>,
+    turns: Turns,
+}
+
+/// Where on the server a request is to act.
+#[derive(Clone, Debug, Default)]
+struct Scope {
+    project: Option<Arc<str>>,
+    target: Option<Arc<str>>,
+}
+
+/// Builds a [`Client`] with other than the default settings.
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ClientBuilder {
+    transport: Arc<dyn Transport>,
+    user_agent: String,
+    limits: Limits,
+    answer_max: usize,
+}
+
+impl ClientBuilder {
+    /// Sets the `User-Agent`. Default: this crate's name and version.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// Sets the time limits of ordinary calls. Default: [`Limits::METADATA`]. Waiting for operations has limits of
+    /// its own, made for long polls.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the longest answer in bytes that is read into memory. Default: 256 MiB.
+    pub fn answer_max(mut self, bytes: usize) -> Self {
+        self.answer_max = bytes;
+        self
+    }
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a user agent that no header can hold, or for a time
+    /// limit of zero.
+    pub fn build(self) -> Result<Client, Error> {
+        let user_agent = HeaderValue::try_from(&self.user_agent).map_err(|error| {
+            Error::invalid(format!("the user agent {:?} cannot stand in a header", self.user_agent))
+                .with_source(error)
+        })?;
+        let limits = self.limits;
+        if [limits.first_byte, limits.idle, limits.total].contains(&Some(std::time::Duration::ZERO)) {
+            return Err(Error::invalid(
+                "a time limit of zero would let no call succeed; None stands for no limit",
+            ));
+        }
+        let exchange =
+            Exchange { transport: self.transport, user_agent, limits, answer_max: self.answer_max };
+        Ok(Client {
+            core: Arc::new(Core { exchange, server: RwLock::new(None), turns: Turns::default() }),
+            scope: Scope::default(),
+        })
+    }
+}
+
+impl Client {
+    /// A client over any transport, with the default settings.
+    #[must_use]
+    pub fn new(transport: impl Transport) -> Self {
+        let exchange = Exchange {
+            transport: Arc::new(transport),
+            user_agent: HeaderValue::from_static(concat!("lxd-storage/", env!("CARGO_PKG_VERSION"))),
+            limits: Limits::METADATA,
+            answer_max: ANSWER_MAX,
+        };
+        Self {
+            core: Arc::new(Core { exchange, server: RwLock::new(None), turns: Turns::default() }),
+            scope: Scope::default(),
+        }
+    }
+
+    /// A client over any transport, with settings of your own.
+    pub fn builder(transport: impl Transport) -> ClientBuilder {
+        ClientBuilder {
+            transport: Arc::new(transport),
+            user_agent: concat!("lxd-storage/", env!("CARGO_PKG_VERSION")).to_owned(),
+            limits: Limits::METADATA,
+            answer_max: ANSWER_MAX,
+        }
+    }
+
+    /// A client over a Unix socket.
+    #[cfg(feature = "unix")]
+    #[must_use]
+    pub fn unix(socket: impl Into<std::path::PathBuf>) -> Self {
+        Self::new(lxd_transport::HttpTransport::unix(socket))
+    }
+
+    /// A client of this machine's own server, found where the field's tools look: `LXD_SOCKET`, `LXD_DIR`,
+    /// `INCUS_SOCKET` and `INCUS_DIR`, or else where the packages put the sockets of LXD and Incus.
+    ///
+    /// # Errors
+    /// [`Connect`](crate::ErrorKind::Connect), with all that was tried and what is wrong with each.
+    #[cfg(feature = "unix")]
+    pub async fn local() -> Result<Self, Error> {
+        let found = lxd_transport::discover::find().await?;
+        Ok(Self::unix(found.path))
+    }
+
+    /// A client over HTTPS. See [`Tls`](lxd_transport::Tls) for the client certificate and how the server is trusted.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use lxd_storage::{Client, transport::{Identity, ServerTrust, Tls}};
+    ///
+    /// let tls = Tls::builder("https://10.0.0.7:8443")
+    ///     .identity(Identity::from_pem(&std::fs::read("client.crt")?, &std::fs::read("client.key")?)?)
+    ///     .trust(ServerTrust::certificate(&std::fs::read("server.crt")?)?)
+    ///     .build()?;
+    /// let client = Client::https(tls);
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn https(tls: lxd_transport::Tls) -> Self {
+        Self::new(lxd_transport::HttpTransport::new(tls))
+    }
+
+    /// The same server, seen from a project. Every request carries it. Needs the API extension `projects`.
+    #[must_use]
+    pub fn with_project(&self, project: impl Into<Arc<str>>) -> Self {
+        let scope = Scope { project: Some(project.into()), target: self.scope.target.clone() };
+        Self { core: Arc::clone(&self.core), scope }
+    }
+
+    /// The same server, seen from a member of its cluster. Every request about pools and volumes carries it. Needs
+    /// the API extension `clustering`.
+    #[must_use]
+    pub fn with_target(&self, member: impl Into<Arc<str>>) -> Self {
+        let scope = Scope { project: self.scope.project.clone(), target: Some(member.into()) };
+        Self { core: Arc::clone(&self.core), scope }
+    }
+
+    /// The project that every request carries; `None` leaves it to the server, which takes `default`.
+    #[must_use]
+    pub fn project(&self) -> Option<&str> {
+        self.scope.project.as_deref()
+    }
+
+    /// The cluster member that every request carries.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        self.scope.target.as_deref()
+    }
+
+    /// Where the server is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        self.exchange().transport.endpoint()
+    }
+
+    /// The storage pools of the server.
+    #[must_use]
+    pub fn storage_pools(&self) -> StoragePools {
+        StoragePools::new(self.clone())
+    }
+
+    /// One storage pool by its name. No I/O: whether it exists shows when it is used.
+    #[must_use]
+    pub fn storage_pool(&self, name: impl Into<Arc<str>>) -> PoolHandle {
+        PoolHandle::new(self.clone(), name.into())
+    }
+
+    /// The server's description of itself (`GET /1.0`), read once per client and then remembered, since checking for
+    /// API extensions needs it often. [`refresh_server`](Self::refresh_server) reads it anew.
+    ///
+    /// # Errors
+    /// Trouble on the way. A caller whom the server doesn't trust gets an answer too, a shorter one.
+    pub async fn server(&self) -> Result<Arc<Server>, Error> {
+        let known = self.core.server.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(server) => Ok(server),
+            None => self.refresh_server().await,
+        }
+    }
+
+    /// Reads the server's description of itself anew (`GET /1.0`), say after an upgrade.
+    ///
+    /// # Errors
+    /// Trouble on the way.
+    pub async fn refresh_server(&self) -> Result<Arc<Server>, Error> {
+        // Without project and member: those are checked against the extensions that come in here.
+        let answer = self.exchange().get(Route::new("/1.0").uri()?).await?;
+        let server = Arc::new(answer.decode::<Server>()?);
+        *self.core.server.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&server));
+        Ok(server)
+    }
+
+    /// Takes up an operation by its id, path or URL, for instance one that [`Error::operation`] names.
+    ///
+    /// # Errors
+    /// [`Interrupted`](crate::ErrorKind::Interrupted) where the server knows it no longer.
+    pub async fn operation(&self, id: &str) -> Result<Pending<Operation>, Error> {
+        let operation = wait::look(self, operation_id(id)).await?;
+        Ok(Pending::attach(self, operation, |done| async move {
+            match done {
+                Done::Operation(operation) => Ok(*operation),
+                // An attached operation is never done at once; if it were, its answer would be it.
+                Done::AtOnce(answer) => answer.decode(),
+            }
+        }))
+    }
+
+    /// A request that this crate doesn't model, to a path such as `/1.0/profiles`. Project and member are added,
+    /// envelope, errors and operations are handled as everywhere.
+    pub fn request(&self, method: Method, path: &str) -> RawRequest {
+        RawRequest::new(self.clone(), method, path)
+    }
+
+    /// A read within project and member, which fails before it is sent where the server lacks an extension.
+    pub(crate) async fn get(
+        &self,
+        route: Result<Route, Error>,
+        extensions: &[&'static str],
+    ) -> Result<Answer, Error> {
+        let uri = route?.uri()?;
+        self.require(extensions).await?;
+        self.exchange().get(uri).await
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.core.turns
+    }
+
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.core.exchange
+    }
+
+    /// Adds project and cluster member.
+    pub(crate) fn scoped(&self, route: Route) -> Route {
+        let route = self.scoped_project(route);
+        match &self.scope.target {
+            Some(target) => route.query("target", target),
+            None => route,
+        }
+    }
+
+    /// Adds the project only, for endpoints that know no cluster member.
+    pub(crate) fn scoped_project(&self, route: Route) -> Route {
+        match &self.scope.project {
+            Some(project) => route.query("project", project),
+            None => route,
+        }
+    }
+
+    /// Fails unless the server has all these API extensions, and those that project and member need.
+    pub(crate) async fn require(&self, extensions: &[&'static str]) -> Result<(), Error> {
+        let scope = [
+            self.scope.project.as_ref().map(|_| "projects"),
+            self.scope.target.as_ref().map(|_| "clustering"),
+        ];
+        let needed: Vec<&str> = scope.into_iter().flatten().chain(extensions.iter().copied()).collect();
+        if needed.is_empty() {
+            return Ok(());
+        }
+        if self.server().await?.api_extensions.first_missing(&needed).is_none() {
+            return Ok(());
+        }
+        // What was read long ago may be out of date: a server gains extensions when it is upgraded.
+        match self.refresh_server().await?.api_extensions.first_missing(&needed) {
+            Some(missing) => Err(Error::unsupported(missing)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("endpoint", &self.transport.endpoint().to_string())
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("endpoint", &self.endpoint().to_string())
+            .field("project", &self.project())
+            .field("target", &self.target())
+            .finish()
+    }
+}

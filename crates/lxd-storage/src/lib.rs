@@ -1,0 +1,108 @@
+//! The storage client for LXD and Incus.
+//!
+//! Pools and volumes over a Unix socket, HTTPS with client certificates, or a transport of your own; one code base
+//! for LXD 5.0 and later and for Incus.
+//!
+//! ```no_run
+//! use lxd_storage::{Client, types::{Size, StorageVolumesPost}};
+//!
+//! # async fn example() -> Result<(), lxd_storage::Error> {
+//! let client = Client::local().await?;
+//! let volumes = client.storage_pool("default").volumes();
+//! let mut data = volumes.create(StorageVolumesPost::new("data").with_size(Size::gib(10).unwrap())).await?;
+//! data.config_mut().set("size", Size::gib(20).unwrap());
+//! data.save().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Handles and objects
+//!
+//! [`PoolHandle`] and [`VolumeHandle`] say *which* pool or volume is meant and do no I/O to exist. [`Pool`] and
+//! [`Volume`] are handles with the state that was read: get one, edit it, [`save`](Volume::save) it.
+//!
+//! What changes something on the server is a [`Change`]: await it for the result, or [`start`](Change::start) it for a
+//! [`Pending`] that can be polled, cancelled and awaited later. Whether the server works at once or in the background
+//! is its own affair and differs between versions; the answer's type decides here, never a version.
+//!
+//! # For users of pylxd
+//!
+//! | pylxd | here |
+//! |---|---|
+//! | `Client()` | `Client::local`, `Client::unix`, `Client::https` |
+//! | `Client(project=p)` | [`Client::with_project`] |
+//! | `client.storage_pools.all()` | [`client.storage_pools().all()`](StoragePools::all): full objects, one request |
+//! | `client.storage_pools.get(name)` | [`.get(name)`](StoragePools::get) |
+//! | `client.storage_pools.exists(name)` | [`.exists(name)`](StoragePools::exists) |
+//! | `client.storage_pools.create(definition)` | [`.create(StoragePoolsPost)`](StoragePools::create) |
+//! | `pool.name, .driver, .description, .config, .status, .locations, .managed` | the methods of these names on [`Pool`] |
+//! | `pool.used_by` | [`pool.used_by()`](Pool::used_by): typed references |
+//! | `pool.save()` | [`pool.save()`](Pool::save): with the ETag, read back |
+//! | `pool.put(o)`, `pool.patch(o)` | [`pool.put`](Pool::put), [`pool.patch`](Pool::patch): read back |
+//! | `pool.raw_put(o)`, `pool.raw_patch(o)` | [`pool.raw_put`](PoolHandle::raw_put), [`pool.raw_patch`](PoolHandle::raw_patch): not read back |
+//! | `pool.delete()` | [`pool.delete()`](Pool::delete) |
+//! | `pool.sync()` | [`pool.sync()`](Pool::sync) |
+//! | `pool.resources.get()` | [`pool.resources().get()`](PoolResources::get) |
+//! | `pool.volumes.all()` | [`pool.volumes().all()`](Volumes::all): full objects, one request, no snapshots among them |
+//! | `pool.volumes.get(type, name)` | [`pool.volumes().get(type, name)`](Volumes::get) |
+//! | `pool.volumes.create(definition)` | [`pool.volumes().create(StorageVolumesPost)`](Volumes::create) |
+//! | `volume.rename({"name", "pool"})` | [`volume.rename(name)`](Volume::rename) in place, [`volume.move_to(..)`](Volume::move_to) to another pool or project |
+//! | `volume.rename({.., "migration": True})` | [`volume.copy_to_server(..)`](VolumeHandle::copy_to_server), [`volume.move_to_server(..)`](VolumeHandle::move_to_server) |
+//! | `volume.put, .patch, .save, .delete, .raw_put, .raw_patch` | the same on [`Volume`] and [`VolumeHandle`] |
+//! | `wait=True` | `.await` on a [`Change`] |
+//! | `wait=False` | [`.start()`](Change::start) |
+//! | `client.operations.wait_for_operation(id)` | [`client.operation(id).await?.await?`](Client::operation) |
+//! | `client.api.profiles.get()` | [`client.request(Method::GET, "/1.0/profiles")`](Client::request) |
+//! | `client.has_api_extension(x)` | [`client.server().await?.api_extensions.has(x)`](types::Extensions::has) |
+//! | `NotFound`, `Conflict`, `LXDAPIException` | [`Error`] with its [`kind`](Error::kind) |
+//!
+//! # Errors
+//!
+//! One type, [`Error`]: its [`kind`](Error::kind), the request, the server's own text and code, and
+//! [whether the request can have reached the server](Error::request_reached_server).
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! |---|---|---|
+//! | `unix` | yes | Unix sockets, and finding the local server |
+//! | `tls` | no | HTTPS with client certificates; cryptography by ring |
+//!
+//! Without any, [`Client::new`] takes a transport of your own.
+
+mod check;
+mod classify;
+mod client;
+mod edit;
+mod error;
+mod etag;
+mod exchange;
+mod migration;
+mod moving;
+mod object;
+mod pending;
+mod pool;
+mod pools;
+mod raw;
+mod route;
+mod volume;
+mod volumes;
+mod wait;
+
+#[doc(no_inline)]
+pub use lxd_transport as transport;
+#[doc(no_inline)]
+pub use lxd_types as types;
+
+pub use self::{
+    client::{Client, ClientBuilder},
+    error::{Error, ErrorKind},
+    etag::ETag,
+    migration::Migration,
+    moving::MoveTo,
+    pending::{Change, Pending},
+    pool::{Pool, PoolHandle, PoolResources},
+    pools::StoragePools,
+    raw::{Fetched, RawRequest},
+    volume::{Volume, VolumeHandle},
+    volumes::Volumes,
+};

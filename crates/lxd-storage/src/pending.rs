@@ -1,0 +1,285 @@
+//! Work that the server may do in the background: [`Change`] before it is asked for, [`Pending`] afterwards.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Method;
+use lxd_types::{Operation, Progress};
+use serde::Serialize;
+
+use crate::{
+    Client, ETag, Error,
+    exchange::{Answer, Call},
+    route::Route,
+    wait::{self, OnProgress},
+};
+
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// How work was found done.
+pub(crate) enum Done {
+    /// The server did it at once and this is its answer.
+    AtOnce(Answer),
+    /// The server did it in the background and this is how the operation ended.
+    Operation(Box<Operation>),
+}
+
+/// Makes the result, once the work is done.
+type Finish<T> = Box<dyn FnOnce(Done) -> BoxFuture<Result<T, Error>> + Send>;
+
+struct Watch {
+    deadline: Option<Duration>,
+    on_progress: Option<OnProgress>,
+}
+
+/// A change that is about to be asked for. Awaiting it sends the request, waits until the server is done with it and
+/// gives the result; [`start`](Self::start) sends it and leaves the waiting to you.
+///
+/// Whether a server does a change at once or in the background depends on its version; this type covers both.
+///
+/// ```no_run
+/// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+/// use lxd_storage::types::StoragePoolsPost;
+/// use std::time::Duration;
+///
+/// let pools = client.storage_pools();
+/// let fast = pools.create(StoragePoolsPost::new("fast", "dir")).await?;
+///
+/// // The same in the background, with a deadline for the waiting:
+/// let pending = pools.create(StoragePoolsPost::new("slow", "dir")).with_deadline(Duration::from_secs(60)).start().await?;
+/// let slow = pending.await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "nothing is sent until the change is awaited or started"]
+pub struct Change<T> {
+    client: Client,
+    request: Result<ChangeRequest, Error>,
+    finish: Finish<T>,
+    watch: Watch,
+}
+
+/// What a [`Change`] sends.
+pub(crate) struct ChangeRequest {
+    method: Method,
+    route: Route,
+    body: Bytes,
+    if_match: Option<ETag>,
+    extensions: Vec<&'static str>,
+}
+
+impl ChangeRequest {
+    pub(crate) fn new(method: Method, route: Route) -> Self {
+        Self { method, route, body: Bytes::new(), if_match: None, extensions: Vec::new() }
+    }
+
+    pub(crate) fn json(mut self, body: &impl Serialize) -> Result<Self, Error> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Error::invalid("the request cannot be written as JSON").with_source(error))?;
+        self.body = Bytes::from(body);
+        Ok(self)
+    }
+
+    /// Asks for an API extension before the request is sent.
+    pub(crate) fn needs(mut self, extension: &'static str) -> Self {
+        self.extensions.push(extension);
+        self
+    }
+}
+
+impl<T: Send + 'static> Change<T> {
+    pub(crate) fn new<F>(
+        client: &Client,
+        request: Result<ChangeRequest, Error>,
+        finish: impl FnOnce(Done) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let finish: Finish<T> = Box::new(move |done| Box::pin(finish(done)));
+        Self { client: client.clone(), request, finish, watch: Watch { deadline: None, on_progress: None } }
+    }
+
+    /// Lets the server refuse the change if the object is no longer the one with this ETag
+    /// ([`PreconditionFailed`](crate::ErrorKind::PreconditionFailed)). Only `PUT` and `PATCH` look at it.
+    pub fn if_match(mut self, etag: &ETag) -> Self {
+        if let Ok(request) = &mut self.request {
+            request.if_match = Some(etag.clone());
+        }
+        self
+    }
+
+    /// Waits at most so long for work in the background. The work itself goes on after that.
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.watch.deadline = Some(deadline);
+        self
+    }
+
+    /// Calls back about once a second while the work goes on, if the server tells how far it has come.
+    pub fn with_progress(mut self, on_progress: impl FnMut(&Progress) + Send + 'static) -> Self {
+        self.watch.on_progress = Some(Box::new(on_progress));
+        self
+    }
+
+    /// Sends the request and returns as soon as the server has accepted it.
+    ///
+    /// # Errors
+    /// Those of the request itself; what fails later in the background comes out of the [`Pending`].
+    pub async fn start(self) -> Result<Pending<T>, Error> {
+        let ChangeRequest { method, route, body, if_match, extensions } = self.request?;
+        self.client.require(&extensions).await?;
+        let limits = self.client.exchange().limits;
+        let call = Call { method, uri: route.uri()?, body, if_match, limits };
+        let answer = self.client.exchange().call(call).await?;
+        let state = match answer.operation()? {
+            Some(operation) => State::Running(Box::new(operation)),
+            None => State::Done(Box::new(answer)),
+        };
+        Ok(Pending { client: self.client, state, finish: self.finish, watch: self.watch })
+    }
+}
+
+impl<T: Send + 'static> IntoFuture for Change<T> {
+    type Output = Result<T, Error>;
+    type IntoFuture = BoxFuture<Result<T, Error>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.start().await?.wait().await })
+    }
+}
+
+impl<T> fmt::Debug for Change<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change")
+            .field("method", &self.request.as_ref().map(|request| &request.method))
+            .finish_non_exhaustive()
+    }
+}
+
+enum State {
+    Done(Box<Answer>),
+    Running(Box<Operation>),
+}
+
+/// Work that the server has accepted. Await it for the result, [`poll`](Self::poll) it, [`cancel`](Self::cancel) it,
+/// or drop it: dropping never stops the server's work.
+///
+/// Waiting survives a lost connection and a restarted daemon for a minute. If the operation failed, the error's kind
+/// is [`OperationFailed`](crate::ErrorKind::OperationFailed); if we lost sight of it, it is
+/// [`Interrupted`](crate::ErrorKind::Interrupted) and [`Error::operation`] has the id to take it up again.
+#[must_use = "the server may still be at work; await it to know how it ends"]
+pub struct Pending<T> {
+    client: Client,
+    state: State,
+    finish: Finish<T>,
+    watch: Watch,
+}
+
+impl<T: Send + 'static> Pending<T> {
+    pub(crate) fn attach<F>(
+        client: &Client,
+        operation: Operation,
+        finish: impl FnOnce(Done) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let finish: Finish<T> = Box::new(move |done| Box::pin(finish(done)));
+        let watch = Watch { deadline: None, on_progress: None };
+        Self { client: client.clone(), state: State::Running(Box::new(operation)), finish, watch }
+    }
+
+    /// The operation as we last saw it; `None` where the server did the work at once.
+    #[must_use]
+    pub fn operation(&self) -> Option<&Operation> {
+        match &self.state {
+            State::Running(operation) => Some(operation),
+            State::Done(_) => None,
+        }
+    }
+
+    /// Whether the work had ended, in whichever way, when we last looked.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.operation().is_none_or(|operation| operation.status_code.is_final())
+    }
+
+    /// Looks once how the work stands (`GET /1.0/operations/<id>`), and says whether it has ended.
+    ///
+    /// # Errors
+    /// Only trouble with looking. That the work failed comes out of waiting for it.
+    pub async fn poll(&mut self) -> Result<bool, Error> {
+        if let State::Running(operation) = &mut self.state
+            && !operation.status_code.is_final()
+        {
+            **operation = wait::look(&self.client, &operation.id).await?;
+        }
+        Ok(self.is_done())
+    }
+
+    /// Asks the server to stop (`DELETE /1.0/operations/<id>`). Waiting afterwards tells how it ended. Does nothing
+    /// where the work is done.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where this work can't be stopped or has ended meanwhile.
+    pub async fn cancel(&self) -> Result<(), Error> {
+        match &self.state {
+            State::Running(operation) if !self.is_done() => wait::cancel(&self.client, &operation.id).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits at most so long. The work itself goes on after that, and the error names the operation.
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.watch.deadline = Some(deadline);
+        self
+    }
+
+    /// Calls back about once a second while the work goes on, if the server tells how far it has come.
+    pub fn with_progress(mut self, on_progress: impl FnMut(&Progress) + Send + 'static) -> Self {
+        self.watch.on_progress = Some(Box::new(on_progress));
+        self
+    }
+
+    /// Waits for the end and gives the result. The same as awaiting.
+    ///
+    /// # Errors
+    /// [`OperationFailed`](crate::ErrorKind::OperationFailed), [`Cancelled`](crate::ErrorKind::Cancelled),
+    /// [`Timeout`](crate::ErrorKind::Timeout) with phase `Wait`, [`Interrupted`](crate::ErrorKind::Interrupted).
+    pub async fn wait(self) -> Result<T, Error> {
+        let Self { client, state, finish, watch } = self;
+        let done = match state {
+            State::Done(answer) => Done::AtOnce(*answer),
+            State::Running(operation) => Done::Operation(Box::new(
+                wait::wait(&client, *operation, watch.deadline, watch.on_progress).await?,
+            )),
+        };
+        finish(done).await
+    }
+}
+
+impl<T: Send + 'static> IntoFuture for Pending<T> {
+    type Output = Result<T, Error>;
+    type IntoFuture = BoxFuture<Result<T, Error>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.wait())
+    }
+}
+
+impl<T> fmt::Debug for Pending<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Pending");
+        match &self.state {
+            State::Done(answer) => debug.field("done", &answer.status),
+            State::Running(operation) => {
+                debug.field("operation", &operation.id).field("status", &operation.status_code)
+            }
+        };
+        debug.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! The storage pools of a server: list, get, create.
+
+use http::Method;
+use lxd_types::{StoragePool, StoragePoolsPost};
+
+use crate::{
+    Change, Client, Error, ErrorKind, Pool, check,
+    pending::ChangeRequest,
+    route::{Route, check_name},
+};
+
+/// So often is a list read again into which a deletion came.
+const LIST_AGAIN: usize = 4;
+
+/// The storage pools of a server (`/1.0/storage-pools`).
+///
+/// ```no_run
+/// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+/// use lxd_storage::types::StoragePoolsPost;
+///
+/// let pools = client.storage_pools();
+/// if !pools.exists("fast").await? {
+///     pools.create(StoragePoolsPost::new("fast", "dir").with_description("scratch")).await?;
+/// }
+/// let names: Vec<String> = pools.all().await?.iter().map(|pool| pool.name().to_owned()).collect();
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct StoragePools {
+    client: Client,
+}
+
+impl StoragePools {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// All pools, as full objects, in one request (`GET /1.0/storage-pools?recursion=1`).
+    ///
+    /// # Errors
+    /// Trouble on the way; [`Forbidden`](crate::ErrorKind::Forbidden).
+    pub async fn all(&self) -> Result<Vec<Pool>, Error> {
+        let route = self.client.scoped(Route::new("/1.0/storage-pools").query("recursion", "1"));
+        let mut answer = self.client.get(Ok(route.clone()), &[]).await;
+        // The server reads the names first and then pool by pool; one that is deleted in between makes the whole list
+        // "not found". A list that is read again a few times is no worse off than one read a moment later.
+        for _ in 0..LIST_AGAIN {
+            match &answer {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    answer = self.client.get(Ok(route.clone()), &[]).await;
+                }
+                _ => break,
+            }
+        }
+        let answer = answer?;
+        // `null` where there is none, from some servers.
+        let objects: Option<Vec<StoragePool>> = answer.decode()?;
+        let pools = objects.unwrap_or_default().into_iter();
+        Ok(pools.map(|object| Pool::from_list(self.client.storage_pool(&*object.name), object)).collect())
+    }
+
+    /// One pool (`GET /1.0/storage-pools/<name>`).
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    pub async fn get(&self, name: &str) -> Result<Pool, Error> {
+        self.client.storage_pool(name).get().await
+    }
+
+    /// Whether there is a pool of this name. Only [`NotFound`](crate::ErrorKind::NotFound) counts as no.
+    ///
+    /// # Errors
+    /// All others.
+    pub async fn exists(&self, name: &str) -> Result<bool, Error> {
+        self.client.storage_pool(name).exists().await
+    }
+
+    /// Creates a pool from the whole of its object, and reads it back (`POST /1.0/storage-pools`).
+    ///
+    /// Newer servers do it in the background. In a cluster, this is one step of several: each member wants a request
+    /// with its [`target`](Client::with_target) first.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`InvalidInput`](crate::ErrorKind::InvalidInput) for an
+    /// empty name or driver, or a size that doesn't parse, before anything is sent.
+    pub fn create(&self, pool: StoragePoolsPost) -> Change<Pool> {
+        let request = self.create_request(&pool);
+        let handle = self.client.storage_pool(pool.name);
+        Change::new(&self.client, request, |_| async move { handle.get().await })
+    }
+
+    fn create_request(&self, pool: &StoragePoolsPost) -> Result<ChangeRequest, Error> {
+        check_name("storage pool", &pool.name)?;
+        check::driver(&pool.driver)?;
+        check::sizes(&pool.config)?;
+        ChangeRequest::new(Method::POST, self.client.scoped(Route::new("/1.0/storage-pools"))).json(pool)
+    }
+}

@@ -1,0 +1,474 @@
+//! One volume: [`VolumeHandle`] says which, [`Volume`] also holds what was read of it.
+
+use std::{ops::Deref, sync::Arc};
+
+use http::Method;
+use lxd_types::{
+    Config, ContentType, Patch, Reference, StorageVolume, StorageVolumePost, StorageVolumePut,
+    StorageVolumeSnapshot, StorageVolumeState, Timestamp, VolumeType,
+};
+
+use crate::{
+    Change, Client, ETag, Error, ErrorKind, Migration, MoveTo, PoolHandle, check,
+    edit::{Races, confirm},
+    object::Local,
+    pending::ChangeRequest,
+    pool::{found, references},
+    route::{Route, check_name},
+};
+
+/// A volume by its pool, type and name, whether it exists or not. Making one does no I/O; it is cheap to clone and
+/// keep.
+///
+/// What needs no knowledge of the volume's present state is done from here. [`get`](Self::get) gives a [`Volume`],
+/// which has the state too.
+///
+/// What is legal depends on the type. `custom` volumes take everything here. `container`, `virtual-machine` and
+/// `image` volumes belong to instances and images: they can be read and their config replaced; servers refuse to
+/// patch, rename or move them, and delete only images.
+#[derive(Clone, Debug)]
+pub struct VolumeHandle {
+    pool: PoolHandle,
+    volume_type: VolumeType,
+    name: Arc<str>,
+}
+
+impl VolumeHandle {
+    pub(crate) fn new(pool: PoolHandle, volume_type: VolumeType, name: Arc<str>) -> Self {
+        Self { pool, volume_type, name }
+    }
+
+    /// The volume's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The volume's type.
+    #[must_use]
+    pub fn volume_type(&self) -> &VolumeType {
+        &self.volume_type
+    }
+
+    /// The pool that the volume is in.
+    #[must_use]
+    pub fn pool(&self) -> &PoolHandle {
+        &self.pool
+    }
+
+    /// The server that the volume is on, with project and cluster member.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        self.pool.client()
+    }
+
+    /// The same name in a project.
+    #[must_use]
+    pub fn with_project(&self, project: impl Into<Arc<str>>) -> Self {
+        Self { pool: self.pool.with_project(project), ..self.clone() }
+    }
+
+    /// The same name on a cluster member.
+    #[must_use]
+    pub fn with_target(&self, member: impl Into<Arc<str>>) -> Self {
+        Self { pool: self.pool.with_target(member), ..self.clone() }
+    }
+
+    /// Reads the volume (`GET .../volumes/<type>/<name>`).
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    pub async fn get(&self) -> Result<Volume, Error> {
+        let answer = self.client().get(self.scoped(), &[]).await?;
+        let object: StorageVolume = answer.decode()?;
+        Ok(Volume { handle: self.clone(), local: Local::read(object, answer.etag) })
+    }
+
+    /// Whether the volume exists. Only [`NotFound`](crate::ErrorKind::NotFound) counts as no.
+    ///
+    /// # Errors
+    /// All others.
+    pub async fn exists(&self) -> Result<bool, Error> {
+        found(self.client().get(self.scoped(), &[]).await)
+    }
+
+    /// How full the volume is (`GET .../volumes/<type>/<name>/state`). Needs the API extension
+    /// `storage_volume_state`.
+    ///
+    /// # Errors
+    /// [`Server`](crate::ErrorKind::Server) from LXD 5.0 on drivers that don't count; newer servers answer without
+    /// usage there.
+    pub async fn state(&self) -> Result<StorageVolumeState, Error> {
+        let route = self.route().map(|route| self.client().scoped(route.literal("state")));
+        self.client().get(route, &["storage_volume_state"]).await?.decode()
+    }
+
+    /// Replaces description and config, and nothing else: no ETag, no reading back
+    /// (`PUT .../volumes/<type>/<name>`). What is missing in `put` is removed on the server.
+    pub fn raw_put(&self, put: &StorageVolumePut) -> Change<()> {
+        let request = check::sizes(&put.config).and_then(|()| self.request(Method::PUT)?.json(put));
+        Change::new(self.client(), request, |_| async { Ok(()) })
+    }
+
+    /// Changes some keys, and nothing else: no ETag, no reading back (`PATCH .../volumes/custom/<name>`).
+    ///
+    /// A patch without a description clears it, on every server. [`Volume::patch`] fills in the present one.
+    pub fn raw_patch(&self, patch: &Patch) -> Change<()> {
+        let request = check::sizes(&patch.config).and_then(|()| self.request(Method::PATCH)?.json(patch));
+        Change::new(self.client(), request, |_| async { Ok(()) })
+    }
+
+    /// Patches what is there now, whose description stays unless the patch has one.
+    async fn patch_once(&self, mut patch: Patch) -> Result<(), Error> {
+        let now = self.get().await?;
+        patch.description.get_or_insert_with(|| now.description().to_owned());
+        let change = self.raw_patch(&patch);
+        match now.etag() {
+            Some(etag) => change.if_match(etag).await,
+            None => change.await,
+        }
+    }
+
+    /// Deletes the volume, with its snapshots and backups (`DELETE .../volumes/<type>/<name>`).
+    ///
+    /// # Errors
+    /// [`InUse`](crate::ErrorKind::InUse) while an instance or profile names it;
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    pub fn delete(&self) -> Change<()> {
+        Change::new(self.client(), self.request(Method::DELETE), |_| async { Ok(()) })
+    }
+
+    /// Renames the volume in place and gives the handle of the new name (`POST .../volumes/custom/<name>`). Needs the
+    /// API extension `storage_api_volume_rename`.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists), also for the present name;
+    /// [`InUse`](crate::ErrorKind::InUse) while a running instance uses it.
+    pub fn rename(&self, name: impl Into<Arc<str>>) -> Change<VolumeHandle> {
+        let name = name.into();
+        let request = check_name("volume", &name).and_then(|()| {
+            Ok(self
+                .request(Method::POST)?
+                .json(&StorageVolumePost::rename(&*name))?
+                .needs("storage_api_volume_rename"))
+        });
+        let renamed = Self { name, ..self.clone() };
+        Change::new(self.client(), request, |_| async { Ok(renamed) })
+    }
+
+    /// Moves the volume to another pool or project of the same server, and reads it there
+    /// (`POST .../volumes/custom/<name>`, always in the background). Needs the API extension
+    /// `storage_api_local_volume_handling`, and `storage_volume_project_move` for another project.
+    ///
+    /// ```no_run
+    /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+    /// use lxd_storage::{MoveTo, types::VolumeType};
+    ///
+    /// let data = client.storage_pool("fast").volume(VolumeType::Custom, "data");
+    /// let archived = data.move_to(MoveTo::pool("archive").with_name("data-2026")).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) for the pool; [`InUse`](crate::ErrorKind::InUse);
+    /// [`OperationFailed`](crate::ErrorKind::OperationFailed).
+    pub fn move_to(&self, destination: MoveTo) -> Change<Volume> {
+        let (post, arrived) = destination.resolve(self);
+        let request = check_name("volume", &post.name).and_then(|()| {
+            let request = self.request(Method::POST)?.json(&post)?.needs("storage_api_local_volume_handling");
+            Ok(if post.project.is_some() { request.needs("storage_volume_project_move") } else { request })
+        });
+        Change::new(self.client(), request, |_| async move { arrived.get().await })
+    }
+
+    /// Copies the volume to a pool of another server, which fetches it from this one. See [`Migration`].
+    pub fn copy_to_server(&self, pool: &PoolHandle) -> Migration {
+        Migration::copy(self.clone(), pool.clone())
+    }
+
+    /// Moves the volume to a pool of another server: copies it, compares, and only then deletes it here. See
+    /// [`Migration`].
+    pub fn move_to_server(&self, pool: &PoolHandle) -> Migration {
+        Migration::moving(self.clone(), pool.clone())
+    }
+
+    /// Reads the volume, lets `change` edit description and config, and writes them back if they changed; begins
+    /// again if somebody else changed the config meanwhile. Gives the volume as it is afterwards.
+    ///
+    /// What [`PoolHandle::edit`] says of turns and other programs holds here too. The ETag of a volume doesn't cover
+    /// its description: of two that other programs write at the same time the later one stays.
+    ///
+    /// # Errors
+    /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) after losing a great many races; those of
+    /// reading and writing.
+    pub async fn edit(&self, mut change: impl FnMut(&mut StorageVolumePut) + Send) -> Result<Volume, Error> {
+        let queue = self.client().turns().of(&self.scoped()?.uri()?.to_string());
+        let _turn = queue.lock().await;
+        let mut races = Races::default();
+        loop {
+            match self.edit_once(&mut change).await {
+                Err(error) => races.again_after(error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn edit_once(
+        &self,
+        change: &mut (impl FnMut(&mut StorageVolumePut) + Send),
+    ) -> Result<Volume, Error> {
+        let mut volume = self.get().await?;
+        let before = volume.object().to_put();
+        let mut put = before.clone();
+        change(&mut put);
+        if put != before {
+            let config = put.config.clone();
+            volume.put(put).await?;
+            confirm(&before.config, &config, volume.config())?;
+        }
+        Ok(volume)
+    }
+
+    /// The volume's snapshots as they are listed, oldest first, in one request.
+    pub(crate) async fn snapshots(&self) -> Result<Vec<StorageVolumeSnapshot>, Error> {
+        let route = self
+            .route()
+            .map(|route| self.client().scoped(route.literal("snapshots").query("recursion", "1")));
+        let snapshots: Option<_> =
+            self.client().get(route, &["storage_api_volume_snapshots"]).await?.decode()?;
+        Ok(snapshots.unwrap_or_default())
+    }
+
+    /// The source side of a migration: an operation whose websockets the other server connects to.
+    pub(crate) fn offer_for_migration(&self, volume_only: bool) -> Result<ChangeRequest, Error> {
+        let mut post = StorageVolumePost::rename(&*self.name);
+        post.migration = true;
+        post.volume_only = volume_only;
+        Ok(self.request(Method::POST)?.json(&post)?.needs("storage_api_remote_volume_handling"))
+    }
+
+    fn route(&self) -> Result<Route, Error> {
+        let route = self.pool.route()?.literal("volumes").name("volume type", self.volume_type.as_str())?;
+        route.name("volume", &self.name)
+    }
+
+    fn scoped(&self) -> Result<Route, Error> {
+        self.route().map(|route| self.client().scoped(route))
+    }
+
+    fn request(&self, method: Method) -> Result<ChangeRequest, Error> {
+        Ok(ChangeRequest::new(method, self.scoped()?))
+    }
+}
+
+/// A volume, as it was read.
+///
+/// It dereferences to its [`VolumeHandle`] for everything that needs no state. Edit it in place and
+/// [`save`](Self::save) it:
+///
+/// ```no_run
+/// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+/// use lxd_storage::types::{Size, VolumeType};
+///
+/// let mut data = client.storage_pool("fast").volumes().get(VolumeType::Custom, "data").await?;
+/// data.config_mut().set("size", Size::gib(20).unwrap());
+/// data.save().await?;
+/// data.rename("data-old").await?;
+/// data.delete().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Volume {
+    handle: VolumeHandle,
+    local: Local<StorageVolume>,
+}
+
+impl Volume {
+    pub(crate) fn from_list(pool: &PoolHandle, object: StorageVolume) -> Self {
+        // In a cluster a local volume is found on its own member only; elsewhere the place is "none" or empty.
+        let pool = match &*object.location {
+            "" | "none" => pool.clone(),
+            member => pool.with_target(member),
+        };
+        let handle = VolumeHandle::new(pool, object.volume_type.clone(), object.name.as_str().into());
+        Self { handle, local: Local::listed(object) }
+    }
+
+    /// The whole object as it was read or edited, with the fields that this crate doesn't know.
+    #[must_use]
+    pub fn object(&self) -> &StorageVolume {
+        self.local.object()
+    }
+
+    /// Which volume this is, without its state.
+    #[must_use]
+    pub fn handle(&self) -> &VolumeHandle {
+        &self.handle
+    }
+
+    /// Filesystem, block or iso.
+    #[must_use]
+    pub fn content_type(&self) -> &ContentType {
+        &self.object().content_type
+    }
+
+    /// The description.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.object().description
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.object().config
+    }
+
+    /// The project that holds the volume: `default` where the project asked for shares its volumes.
+    #[must_use]
+    pub fn project(&self) -> &str {
+        &self.object().project
+    }
+
+    /// The cluster member that holds the volume; `none` outside a cluster, empty for drivers that all members share.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        &self.object().location
+    }
+
+    /// When the volume was made, on servers with `storage_volumes_created_at`.
+    #[must_use]
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.object().created_at
+    }
+
+    /// The version that was read; `None` for volumes out of a list.
+    #[must_use]
+    pub fn etag(&self) -> Option<&ETag> {
+        self.local.etag()
+    }
+
+    /// Who uses the volume, typed.
+    ///
+    /// # Errors
+    /// As [`Pool::used_by`](crate::Pool::used_by).
+    pub async fn used_by(&self) -> Result<Vec<Reference>, Error> {
+        references(self.client(), &self.object().used_by).await
+    }
+
+    /// Sets the description, until [`save`](Self::save).
+    pub fn set_description(&mut self, description: impl Into<String>) {
+        self.local.edit().description = description.into();
+    }
+
+    /// The keys, to be edited until [`save`](Self::save).
+    pub fn config_mut(&mut self) -> &mut Config {
+        &mut self.local.edit().config
+    }
+
+    /// Reads the volume anew. Edits that weren't saved are gone.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound), also after [`delete`](Self::delete).
+    pub async fn sync(&mut self) -> Result<(), Error> {
+        self.alive()?;
+        self.local = self.handle.get().await?.local;
+        Ok(())
+    }
+
+    /// Writes the edits back, description included, and reads the volume anew (`PUT`, with the ETag).
+    ///
+    /// The ETag covers the config. A description that somebody else wrote since this volume was read is overwritten.
+    ///
+    /// # Errors
+    /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) if somebody changed the config since it was
+    /// read; the edits stay here, [`sync`](Self::sync) drops them.
+    pub async fn save(&mut self) -> Result<(), Error> {
+        let put = self.object().to_put();
+        self.put(put).await
+    }
+
+    /// Replaces description and config, and reads the volume anew (`PUT`, with the ETag).
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub async fn put(&mut self, put: StorageVolumePut) -> Result<(), Error> {
+        self.alive()?;
+        let etag = self.current_etag().await?;
+        self.handle.raw_put(&put).if_match(&etag).await?;
+        self.sync().await
+    }
+
+    /// Changes some keys and reads the volume anew (`PATCH`). The description stays unless the patch has one.
+    ///
+    /// # Errors
+    /// Those of reading and writing.
+    pub async fn patch(&mut self, patch: Patch) -> Result<(), Error> {
+        self.alive()?;
+        let mut races = Races::default();
+        while let Err(error) = self.handle.patch_once(patch.clone()).await {
+            races.again_after(error).await?;
+        }
+        self.sync().await
+    }
+
+    /// Renames the volume in place and reads it under its new name. On failure this object keeps the old one.
+    ///
+    /// # Errors
+    /// As [`VolumeHandle::rename`].
+    pub async fn rename(&mut self, name: impl Into<Arc<str>>) -> Result<(), Error> {
+        self.alive()?;
+        self.handle = self.handle.rename(name).await?;
+        self.sync().await
+    }
+
+    /// Moves the volume to another pool or project of the same server. On failure this object stays where it was.
+    ///
+    /// # Errors
+    /// As [`VolumeHandle::move_to`].
+    pub async fn move_to(&mut self, destination: MoveTo) -> Result<(), Error> {
+        self.alive()?;
+        *self = self.handle.move_to(destination).await?;
+        Ok(())
+    }
+
+    /// Deletes the volume, with its snapshots and backups. This object says so to whoever uses it afterwards.
+    ///
+    /// # Errors
+    /// [`InUse`](crate::ErrorKind::InUse) while an instance or profile names it.
+    pub async fn delete(&mut self) -> Result<(), Error> {
+        self.alive()?;
+        self.handle.delete().await?;
+        self.local.mark_deleted();
+        Ok(())
+    }
+
+    fn alive(&self) -> Result<(), Error> {
+        if self.local.is_deleted() {
+            Err(Error::deleted(format_args!("volume {:?}", self.name())))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The ETag to send. Lists bring none: then the volume is read again, and must still be what the list said.
+    async fn current_etag(&self) -> Result<ETag, Error> {
+        if let Some(etag) = self.etag() {
+            return Ok(etag.clone());
+        }
+        let now = self.handle.get().await?;
+        self.local
+            .still_as_read(now.object(), |a, b| a.config == b.config && a.description == b.description)?;
+        now.etag()
+            .cloned()
+            .ok_or_else(|| Error::new(ErrorKind::Decode, "the server sends no ETag for the volume"))
+    }
+}
+
+impl Deref for Volume {
+    type Target = VolumeHandle;
+
+    fn deref(&self) -> &VolumeHandle {
+        &self.handle
+    }
+}

@@ -1,0 +1,110 @@
+//! The volumes of a pool: list, get, create.
+
+use http::Method;
+use lxd_types::{StorageVolume, StorageVolumesPost, VolumeType};
+
+use crate::{
+    Change, Error, PoolHandle, Volume, check,
+    pending::ChangeRequest,
+    route::{Route, check_name},
+};
+
+/// The volumes of a pool (`/1.0/storage-pools/<pool>/volumes`).
+///
+/// ```no_run
+/// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+/// use lxd_storage::types::{Size, StorageVolumesPost, VolumeType};
+///
+/// let volumes = client.storage_pool("fast").volumes();
+/// let mut data = volumes.create(StorageVolumesPost::new("data").with_size(Size::gib(10).unwrap())).await?;
+/// for volume in volumes.all().await? {
+///     println!("{} {}", volume.volume_type(), volume.name());
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Volumes {
+    pool: PoolHandle,
+}
+
+impl Volumes {
+    pub(crate) fn new(pool: PoolHandle) -> Self {
+        Self { pool }
+    }
+
+    /// All volumes of all types, as full objects, in one request (`GET .../volumes?recursion=1`). Snapshots, which
+    /// most servers mix into this list, are left out.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) for the pool or the project.
+    pub async fn all(&self) -> Result<Vec<Volume>, Error> {
+        self.list(self.route()).await
+    }
+
+    /// All volumes of one type, in one request (`GET .../volumes/<type>?recursion=1`).
+    ///
+    /// # Errors
+    /// As [`all`](Self::all); [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type unknown to the server.
+    pub async fn all_of(&self, volume_type: &VolumeType) -> Result<Vec<Volume>, Error> {
+        self.list(self.route().and_then(|route| route.name("volume type", volume_type.as_str()))).await
+    }
+
+    /// One volume (`GET .../volumes/<type>/<name>`).
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    pub async fn get(&self, volume_type: VolumeType, name: &str) -> Result<Volume, Error> {
+        self.pool.volume(volume_type, name).get().await
+    }
+
+    /// Whether there is a volume of this type and name. Only [`NotFound`](crate::ErrorKind::NotFound) counts as no.
+    ///
+    /// # Errors
+    /// All others.
+    pub async fn exists(&self, volume_type: VolumeType, name: &str) -> Result<bool, Error> {
+        self.pool.volume(volume_type, name).exists().await
+    }
+
+    /// Creates a custom volume from the whole of its object, and reads it back (`POST .../volumes/custom`).
+    ///
+    /// Block volumes need the API extension `custom_block_volumes`, ISO volumes `custom_volume_iso`. With a
+    /// [`source`](StorageVolumesPost::source) the content is copied, which servers do in the background.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`InvalidInput`](crate::ErrorKind::InvalidInput) for an
+    /// empty name, another type than `custom` or a size that doesn't parse, before anything is sent.
+    pub fn create(&self, volume: StorageVolumesPost) -> Change<Volume> {
+        let request = self.create_request(&volume);
+        let handle = self.pool.volume(volume.volume_type, volume.name);
+        Change::new(self.pool.client(), request, |_| async move { handle.get().await })
+    }
+
+    fn create_request(&self, volume: &StorageVolumesPost) -> Result<ChangeRequest, Error> {
+        check_name("volume", &volume.name)?;
+        check::sizes(&volume.config)?;
+        if volume.volume_type != VolumeType::Custom {
+            let message =
+                format!("servers make volumes of type \"custom\" only, not {:?}", volume.volume_type);
+            return Err(Error::invalid(message));
+        }
+        let route = self.pool.client().scoped(self.route()?.literal("custom"));
+        let request = ChangeRequest::new(Method::POST, route).json(volume)?;
+        Ok(match volume.content_type.as_str() {
+            "block" => request.needs("custom_block_volumes"),
+            "iso" => request.needs("custom_volume_iso"),
+            _ => request,
+        })
+    }
+
+    fn route(&self) -> Result<Route, Error> {
+        Ok(self.pool.route()?.literal("volumes"))
+    }
+
+    async fn list(&self, route: Result<Route, Error>) -> Result<Vec<Volume>, Error> {
+        let client = self.pool.client();
+        let route = route.map(|route| client.scoped(route.query("recursion", "1")));
+        let objects: Option<Vec<StorageVolume>> = client.get(route, &[]).await?.decode()?;
+        let volumes = objects.unwrap_or_default().into_iter().filter(|object| !object.is_snapshot());
+        Ok(volumes.map(|object| Volume::from_list(&self.pool, object)).collect())
+    }
+}

@@ -1,0 +1,204 @@
+//! Waiting for long work on the server to end.
+//!
+//! Servers disagree on how `/wait` tells a failure: as the finished operation, or as an error answer under HTTP 200
+//! that holds the real code and nothing else. They disagree on what the end of the waiting time looks like too. All
+//! of that ends here.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use lxd_transport::{Limits, Reached};
+use lxd_types::{Operation, Progress};
+use tokio::time::Instant;
+
+use crate::{Client, Error, ErrorKind, exchange::Call, route::Route};
+
+/// One `/wait` request lasts so long at most: shorter than what proxies on the way usually allow.
+const SLICE: Duration = Duration::from_secs(30);
+
+/// With somebody watching, the server is asked this often.
+const WATCHED_SLICE: Duration = Duration::from_secs(1);
+
+/// A lost connection is taken up again for so long before we say that we lost sight of the work.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the servers write when the time given to `/wait` is over. The one text that has to be compared: its code,
+/// 500, is also that of any failure.
+const SLICE_IS_OVER: &str = "context deadline exceeded";
+
+/// Calls back with progress.
+pub(crate) type OnProgress = Box<dyn FnMut(&Progress) + Send>;
+
+/// Waits until the operation ends, at most until the deadline. `Ok` is success.
+pub(crate) async fn wait(
+    client: &Client,
+    operation: Operation,
+    deadline: Option<Duration>,
+    on_progress: Option<OnProgress>,
+) -> Result<Operation, Error> {
+    let id = operation.id.clone();
+    let waiting =
+        Waiting { client, operation, on_progress, last_progress: None, last_contact: Instant::now() };
+    match deadline {
+        None => waiting.run().await,
+        Some(deadline) => tokio::time::timeout(deadline, waiting.run()).await.unwrap_or_else(|_| {
+            let message = format!("it goes on after {deadline:?}");
+            let kind = ErrorKind::Timeout(lxd_transport::Phase::Wait);
+            Err(Error::new(kind, message).with_reached(Reached::Yes).with_operation(&id))
+        }),
+    }
+}
+
+/// Asks once how an operation stands, without waiting.
+pub(crate) async fn look(client: &Client, id: &str) -> Result<Operation, Error> {
+    let uri = client.scoped_project(Route::new("/1.0/operations").name("operation", id)?).uri()?;
+    client.exchange().get(uri).await.and_then(|answer| answer.decode()).map_err(|error| sight(error, id))
+}
+
+/// Asks the server to stop an operation.
+pub(crate) async fn cancel(client: &Client, id: &str) -> Result<(), Error> {
+    let uri = client.scoped_project(Route::new("/1.0/operations").name("operation", id)?).uri()?;
+    let limits = client.exchange().limits;
+    let call = Call { method: Method::DELETE, uri, body: Bytes::new(), if_match: None, limits };
+    client.exchange().call(call).await.map(drop).map_err(|error| sight(error, id))
+}
+
+/// What the end of an operation means.
+pub(crate) fn judge(operation: Operation) -> Result<Operation, Error> {
+    match operation.status_code {
+        lxd_types::StatusCode::SUCCESS => Ok(operation),
+        lxd_types::StatusCode::CANCELLED => Err(Error::new(ErrorKind::Cancelled, operation.err)
+            .with_reached(Reached::Yes)
+            .with_operation(&operation.id)),
+        code => {
+            let code = operation.err_code.filter(|code| *code != 0).unwrap_or(code.as_u16());
+            Err(failed(&operation.id, code, &operation.err))
+        }
+    }
+}
+
+fn failed(id: &str, code: u16, text: &str) -> Error {
+    Error::new(ErrorKind::OperationFailed, text).said_by_server(code).with_operation(id)
+}
+
+/// An error on the way to an operation. Where the operation is gone, its outcome is unknown, which isn't the same as
+/// an object that doesn't exist.
+fn sight(error: Error, id: &str) -> Error {
+    let error = error.with_operation(id);
+    if error.kind() == ErrorKind::NotFound {
+        return error
+            .with_kind(ErrorKind::Interrupted)
+            .with_note("the server has forgotten the operation, look at the object to see how it ended");
+    }
+    error
+}
+
+struct Waiting<'a> {
+    client: &'a Client,
+    operation: Operation,
+    on_progress: Option<OnProgress>,
+    last_progress: Option<Progress>,
+    last_contact: Instant,
+}
+
+impl Waiting<'_> {
+    async fn run(mut self) -> Result<Operation, Error> {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            self.report();
+            if self.operation.status_code.is_final() {
+                return judge(self.operation);
+            }
+            match slice(self.client, &self.operation.id, self.on_progress.is_some()).await {
+                Ok(operation) => {
+                    self.operation = operation;
+                    self.last_contact = Instant::now();
+                    pause = Duration::from_millis(50);
+                }
+                Err(error) if is_passing(&error) && self.last_contact.elapsed() < PATIENCE => {
+                    tracing::debug!(operation = %self.operation.id, %error, "lost sight, trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+                Err(error) if is_passing(&error) => {
+                    let note = format!("lost sight of the operation for {PATIENCE:?}, it may go on");
+                    return Err(error.with_kind(ErrorKind::Interrupted).with_note(note));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn report(&mut self) {
+        let Some(on_progress) = &mut self.on_progress else { return };
+        let progress = self.operation.progress();
+        if let Some(progress) = progress.filter(|progress| self.last_progress.as_ref() != Some(progress)) {
+            on_progress(&progress);
+            self.last_progress = Some(progress);
+        }
+    }
+}
+
+/// One `/wait` request; gives the operation as it stands afterwards.
+async fn slice(client: &Client, id: &str, watched: bool) -> Result<Operation, Error> {
+    let length = if watched { WATCHED_SLICE } else { SLICE };
+    let route = Route::new("/1.0/operations").name("operation", id)?.literal("wait");
+    let uri = client.scoped_project(route).query("timeout", &length.as_secs().to_string()).uri()?;
+    let limits = Limits::long_poll(length);
+    let call = Call { method: Method::GET, uri, body: Bytes::new(), if_match: None, limits };
+    match client.exchange().call(call).await {
+        Ok(answer) => answer.decode(),
+        // Under HTTP 200 it is the operation that failed; under any other status it is this request.
+        Err(error) if error.status() == Some(StatusCode::OK) && error.server_message().is_some() => {
+            if error.server_message() == Some(SLICE_IS_OVER) {
+                // The work itself can fail with these words too, so the operation has the last word.
+                return look(client, id).await;
+            }
+            Err(failed(id, error.code().unwrap_or(500), error.server_message().unwrap_or_default()))
+        }
+        Err(error) => Err(sight(error, id)),
+    }
+}
+
+/// Whether trouble on the way to the server may pass: a restart of the daemon, a proxy that cut a long request.
+fn is_passing(error: &Error) -> bool {
+    let gone = error.status() == Some(StatusCode::NOT_FOUND);
+    match error.kind() {
+        ErrorKind::Connect | ErrorKind::Timeout(_) => true,
+        ErrorKind::Interrupted => !gone,
+        ErrorKind::Server => matches!(error.status().map(|status| status.as_u16()), Some(502..=504)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(status_code: u16, err: &str) -> Operation {
+        serde_json::from_value(serde_json::json!({"id": "x", "status_code": status_code, "err": err}))
+            .unwrap()
+    }
+
+    #[test]
+    fn the_end_of_an_operation_is_told_apart() {
+        assert!(judge(operation(200, "")).is_ok());
+        let error = judge(operation(401, "")).unwrap_err();
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Cancelled, Some("x")));
+        let error = judge(operation(400, "disk full")).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.code(), error.server_message()),
+            (ErrorKind::OperationFailed, Some(400), Some("disk full"))
+        );
+    }
+
+    #[test]
+    fn a_forgotten_operation_is_not_a_missing_object() {
+        let gone = Error::new(ErrorKind::NotFound, "Operation not found").with_status(StatusCode::NOT_FOUND);
+        let error = sight(gone, "x");
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
+        assert!(!is_passing(&error));
+        assert!(!error.is_not_found());
+    }
+}

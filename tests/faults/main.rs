@@ -1,0 +1,7 @@
+//! Bad and newer servers, scripted over a real Unix socket: what no healthy LXD or Incus of today answers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod answers;
+mod newer;
+mod script;

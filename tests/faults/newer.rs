@@ -1,0 +1,201 @@
+//! Servers that are newer than those that can be installed here: they do pool and volume changes in the background,
+//! and tell a failed operation by an error answer under HTTP 200.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use lxd_storage::{
+    ErrorKind,
+    transport::Phase,
+    types::{StoragePoolsPost, StorageVolumesPost, VolumeType},
+};
+
+use crate::script::{Reply, Script, json, sync};
+
+const ID: &str = "b0a7b7d6-8b5c-4e06-8f29-2c2c9ee0a0b1";
+
+fn accepted() -> Reply {
+    operation_answer("202 Accepted", "async", 103, "")
+}
+
+fn operation_answer(status: &str, answer_type: &str, code: u16, err: &str) -> Reply {
+    json(
+        status,
+        &format!(
+            r#"{{"type":"{answer_type}","operation":"/1.0/operations/{ID}","metadata":{{"id":"{ID}","class":"task",
+                "status_code":{code},"err":"{err}","may_cancel":false,"metadata":null,"resources":null}}}}"#
+        ),
+    )
+}
+
+/// How this server's `/wait` answers.
+fn wait_failed(code: u16, text: &str) -> Reply {
+    json(
+        "200 OK",
+        &format!(r#"{{"type":"error","status":"","error_code":{code},"error":"{text}","metadata":null}}"#),
+    )
+}
+
+fn is_wait(request: &str) -> bool {
+    request.starts_with(&format!("GET /1.0/operations/{ID}/wait?timeout="))
+}
+
+#[tokio::test]
+async fn background_changes_are_awaited_before_anything_is_read_back() {
+    let waits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&waits);
+    let script = Script::start(move |request| match request {
+        "GET /1.0/storage-pools/p" => sync(r#"{"name":"p","driver":"dir","config":{"source":"/x"}}"#),
+        wait if is_wait(wait) => {
+            counted.fetch_add(1, Ordering::SeqCst);
+            operation_answer("200 OK", "sync", 200, "")
+        }
+        _ => accepted(),
+    });
+    let pools = script.client();
+    let mut pool = pools.storage_pools().create(StoragePoolsPost::new("p", "dir")).await.unwrap();
+    pool.set_description("d");
+    pool.save().await.unwrap();
+    pool.patch(lxd_storage::types::Patch::new().with_config("user.k", "v")).await.unwrap();
+    pool.delete().await.unwrap();
+    assert_eq!(waits.load(Ordering::SeqCst), 4);
+    // After each change the operation is awaited first, and only then is the object read.
+    let seen = script.seen();
+    for (index, request) in seen.iter().enumerate() {
+        if !request.starts_with("GET") {
+            assert!(is_wait(&seen[index + 1]), "{seen:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failed_operation_under_http_200_keeps_the_servers_code() {
+    for (code, text) in
+        [(409, "Pool already exists"), (404, "Storage volume not found"), (500, "no space left on device")]
+    {
+        let script =
+            Script::start(move |request| if is_wait(request) { wait_failed(code, text) } else { accepted() });
+        let error =
+            script.client().storage_pools().create(StoragePoolsPost::new("p", "dir")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OperationFailed, "{error:?}");
+        assert_eq!(
+            (error.code(), error.server_message(), error.operation()),
+            (Some(code), Some(text), Some(ID))
+        );
+        assert_eq!((error.is_already_exists(), error.is_not_found()), (code == 409, code == 404));
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_slice_is_not_the_end_of_the_work() {
+    let waits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&waits);
+    let script = Script::start(move |request| match request {
+        wait if is_wait(wait) => match counted.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => wait_failed(500, "context deadline exceeded"),
+            2 => operation_answer("200 OK", "sync", 103, ""),
+            _ => operation_answer("200 OK", "sync", 200, ""),
+        },
+        look if look == format!("GET /1.0/operations/{ID}") => operation_answer("200 OK", "sync", 103, ""),
+        "GET /1.0/storage-pools/p" => sync(r#"{"name":"p"}"#),
+        _ => accepted(),
+    });
+    script.client().storage_pools().create(StoragePoolsPost::new("p", "dir")).await.unwrap();
+    assert_eq!(waits.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn an_operation_that_failed_with_the_words_of_a_slice_has_failed() {
+    let script = Script::start(|request| match request {
+        wait if is_wait(wait) => wait_failed(500, "context deadline exceeded"),
+        look if look == format!("GET /1.0/operations/{ID}") => {
+            operation_answer("200 OK", "sync", 400, "context deadline exceeded")
+        }
+        _ => accepted(),
+    });
+    let error = script.client().storage_pools().create(StoragePoolsPost::new("p", "dir")).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::OperationFailed, Some(400)));
+}
+
+#[tokio::test]
+async fn an_operation_that_vanished_has_an_unknown_outcome() {
+    let gone = || json("404 Not Found", r#"{"type":"error","error_code":404,"error":"Operation not found"}"#);
+    let script = Script::start(move |request| if is_wait(request) { gone() } else { accepted() });
+    let error = script.client().storage_pools().create(StoragePoolsPost::new("p", "dir")).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::Interrupted, Some(ID)));
+    assert!(!error.is_not_found());
+}
+
+#[tokio::test]
+async fn an_operation_that_never_ends_meets_its_deadline() {
+    let script =
+        Script::start(|request| if is_wait(request) { Reply::Stall(Vec::new()) } else { accepted() });
+    let change = script.client().storage_pools().create(StoragePoolsPost::new("p", "dir"));
+    let error = change.with_deadline(Duration::from_millis(200)).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::Timeout(Phase::Wait), Some(ID)));
+}
+
+#[tokio::test]
+async fn a_rename_in_the_background_changes_the_name_only_when_it_succeeded() {
+    let fails = Arc::new(AtomicUsize::new(1));
+    let failing = Arc::clone(&fails);
+    let script = Script::start(move |request| match request {
+        wait if is_wait(wait) && failing.load(Ordering::SeqCst) == 1 => wait_failed(409, "taken"),
+        wait if is_wait(wait) => operation_answer("200 OK", "sync", 200, ""),
+        "GET /1.0" => sync(r#"{"api_extensions":["storage_api_volume_rename"]}"#),
+        "GET /1.0/storage-pools/p/volumes/custom/new" => sync(r#"{"name":"new","type":"custom"}"#),
+        get if get.starts_with("GET") => sync(r#"{"name":"old","type":"custom"}"#),
+        _ => accepted(),
+    });
+    let mut volume =
+        script.client().storage_pool("p").volumes().get(VolumeType::Custom, "old").await.unwrap();
+    assert!(volume.rename("new").await.unwrap_err().is_already_exists());
+    assert_eq!(volume.name(), "old");
+    fails.store(0, Ordering::SeqCst);
+    volume.rename("new").await.unwrap();
+    assert_eq!((volume.name(), &*volume.object().name), ("new", "new"));
+}
+
+#[tokio::test]
+async fn progress_is_told_once_per_change() {
+    let waits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&waits);
+    let with_progress = |text: &str, code: u16| {
+        sync(&format!(r#"{{"id":"{ID}","status_code":{code},"metadata":{{"fs_progress":"{text}"}}}}"#))
+    };
+    let script = Script::start(move |request| match request {
+        wait if is_wait(wait) => match counted.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => with_progress("v: 1.00MB (1.00MB/s)", 103),
+            2 => with_progress("v: 2.00MB (1.00MB/s)", 103),
+            _ => with_progress("v: 3.00MB (1.00MB/s)", 200),
+        },
+        "GET /1.0/storage-pools/p/volumes/custom/v" => sync(r#"{"name":"v","type":"custom"}"#),
+        _ => accepted(),
+    });
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = Arc::clone(&told);
+    let change = script.client().storage_pool("p").volumes().create(StorageVolumesPost::new("v"));
+    change.with_progress(move |progress| noted.lock().unwrap().push(progress.processed_bytes)).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), [Some(1_000_000), Some(2_000_000), Some(3_000_000)]);
+}
+
+#[tokio::test]
+async fn an_extension_that_came_with_an_upgrade_is_noticed() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reads);
+    let script = Script::start(move |request| match request {
+        "GET /1.0" => match counted.fetch_add(1, Ordering::SeqCst) {
+            0 => sync(r#"{"api_extensions":[]}"#),
+            _ => sync(r#"{"api_extensions":["resources"]}"#),
+        },
+        _ => sync(r#"{"space":{"used":1,"total":2},"inodes":{}}"#),
+    });
+    let client = script.client();
+    assert!(!client.server().await.unwrap().api_extensions.has("resources"));
+    assert_eq!(client.storage_pool("p").resources().get().await.unwrap().space.total, 2);
+}

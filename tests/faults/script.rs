@@ -1,0 +1,141 @@
+//! A server that answers by a script.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use lxd_storage::{
+    Client,
+    transport::{HttpTransport, Limits},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+    task::JoinHandle,
+};
+
+/// What to do with a request.
+pub(crate) enum Reply {
+    /// Send these bytes and keep the connection.
+    Bytes(Vec<u8>),
+    /// Send these bytes and close the connection.
+    Cut(Vec<u8>),
+    /// Send these bytes again and again until the client has had enough.
+    Endless(Vec<u8>, Vec<u8>),
+    /// Send these bytes and then nothing, for ever.
+    Stall(Vec<u8>),
+}
+
+/// A JSON answer with its head.
+pub(crate) fn json(status: &str, body: &str) -> Reply {
+    answer(status, "application/json", body)
+}
+
+/// An answer of any content type with its head.
+pub(crate) fn answer(status: &str, content_type: &str, body: &str) -> Reply {
+    Reply::Bytes(
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into(),
+    )
+}
+
+/// A sync answer with this metadata.
+pub(crate) fn sync(metadata: &str) -> Reply {
+    json(
+        "200 OK",
+        &format!(
+            r#"{{"type":"sync","status":"Success","status_code":200,"operation":"","error_code":0,"error":"","metadata":{metadata}}}"#
+        ),
+    )
+}
+
+/// The running server. Dropping it ends it and removes its socket.
+pub(crate) struct Script {
+    socket: PathBuf,
+    seen: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Script {
+    /// Answers each request, given as `METHOD target`, by what the function makes of it.
+    pub(crate) fn start(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let socket = std::env::temp_dir().join(format!("lxdrs-script-{}-{number}", std::process::id()));
+        let _ = std::fs::remove_file(&socket);
+        let listener = UnixListener::bind(&socket).unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (reply, noted) = (Arc::new(reply), Arc::clone(&seen));
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(stream, Arc::clone(&reply), Arc::clone(&noted)));
+            }
+        });
+        Self { socket, seen, task }
+    }
+
+    /// A client with limits of a few hundred milliseconds.
+    pub(crate) fn client(&self) -> Client {
+        let short = Duration::from_millis(300);
+        let limits = Limits::METADATA.with_first_byte(short).with_idle(short);
+        Client::builder(HttpTransport::unix(&self.socket)).limits(limits).answer_max(1 << 20).build().unwrap()
+    }
+
+    /// The requests so far.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+async fn serve<F: Fn(&str) -> Reply>(mut stream: UnixStream, reply: Arc<F>, seen: Arc<Mutex<Vec<String>>>) {
+    while let Some(request) = read_request(&mut stream).await {
+        seen.lock().unwrap().push(request.clone());
+        let done = match reply(&request) {
+            Reply::Bytes(bytes) => stream.write_all(&bytes).await.is_err(),
+            Reply::Cut(bytes) => stream.write_all(&bytes).await.is_ok() | true,
+            Reply::Endless(head, more) => {
+                let mut open = stream.write_all(&head).await.is_ok();
+                while open {
+                    open = stream.write_all(&more).await.is_ok();
+                }
+                true
+            }
+            Reply::Stall(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                std::future::pending().await
+            }
+        };
+        if done {
+            return;
+        }
+    }
+}
+
+/// Reads head and body; gives method and target.
+async fn read_request(stream: &mut UnixStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).await.ok()?;
+    let mut words = head.split(' ');
+    Some(format!("{} {}", words.next()?, words.next()?))
+}

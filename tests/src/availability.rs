@@ -1,0 +1,29 @@
+//! Whether private daemons can be had on this machine.
+
+use std::{
+    os::unix::fs::MetadataExt,
+    process::{Command, Stdio},
+};
+
+use crate::slot::{Family, in_path};
+
+/// Why a daemon of this family can't be started here; `Ok` if it can.
+pub(crate) fn check(family: Family) -> Result<(), String> {
+    for program in [family.client_program(), "setpriv", "setsid", "unshare"] {
+        if in_path(program).is_none() {
+            return Err(format!("{program} is not installed (Debian: {}, util-linux)", family.package()));
+        }
+    }
+    if family.daemon_program().is_none() {
+        return Err(format!("its daemon is not installed (Debian: {})", family.package()));
+    }
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !is_root {
+        return Err("its daemon needs root".to_owned());
+    }
+    let own_mounts = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
+    match own_mounts {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("this machine allows no mount namespaces (unshare --mount)".to_owned()),
+    }
+}

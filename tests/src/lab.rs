@@ -1,0 +1,187 @@
+//! Several daemons together.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use crate::{
+    availability,
+    daemon::{Daemon, Life, Starting, is_running},
+    record::{self, state_file},
+    slot::Slot,
+};
+
+/// Begins the name of every folder of ours.
+const PREFIX: &str = "lxdrs-";
+
+/// A file that names another lab's state, set by whoever started that lab for this process.
+const ATTACH_VARIABLE: &str = "LXD_TESTS_LAB";
+
+/// Private daemons. Dropping a lab ends those that it started and removes their folder.
+#[derive(Debug)]
+pub struct Lab {
+    daemons: Vec<Daemon>,
+    missing: Vec<(Slot, String)>,
+    /// The folder to remove; `None` for a lab that belongs to somebody else.
+    own: Option<PathBuf>,
+}
+
+impl Lab {
+    /// The daemons that already run for the tests, or else new ones.
+    ///
+    /// A slot that can't be had on this machine is no error: [`daemon`](Self::daemon) gives the reason.
+    ///
+    /// Call it from a thread that lives as long as the lab is needed: the daemons end together with that thread.
+    ///
+    /// # Errors
+    /// A daemon that could be had and did not start, with the end of its log.
+    pub fn attach(wanted: &[Slot]) -> Result<Self, String> {
+        let named = std::env::var_os(ATTACH_VARIABLE).map(PathBuf::from);
+        match record::read(&named.unwrap_or_else(state_file)) {
+            Some((_, daemons)) if !daemons.is_empty() => {
+                Ok(Self { missing: missing(wanted, &daemons), daemons, own: None })
+            }
+            _ => Self::start(wanted),
+        }
+    }
+
+    /// New daemons, which end with the lab or with the thread that called this.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn start(wanted: &[Slot]) -> Result<Self, String> {
+        Self::start_with(wanted, Life::WithStarter)
+    }
+
+    /// New daemons that go on after this process, written down for [`attach`](Self::attach) and [`down`](Self::down).
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach); a file that cannot be written.
+    pub fn up(wanted: &[Slot]) -> Result<Self, String> {
+        let mut lab = Self::start_with(wanted, Life::OfItsOwn)?;
+        if let Some(folder) = &lab.own {
+            record::write(&state_file(), folder, &lab.daemons)?;
+        }
+        // From here on they belong to the state file.
+        lab.own = None;
+        Ok(lab)
+    }
+
+    /// The daemons that [`up`](Self::up) started and that still run.
+    #[must_use]
+    pub fn running() -> Option<Self> {
+        let (_, daemons) = record::read(&state_file())?;
+        let missing = missing(&Slot::ALL, &daemons);
+        (!daemons.is_empty()).then_some(Self { daemons, missing, own: None })
+    }
+
+    /// Ends the daemons that [`up`](Self::up) started, and removes their folder. Says whether there was anything.
+    #[must_use]
+    pub fn down() -> bool {
+        let Some((folder, daemons)) = record::read(&state_file()) else { return false };
+        drop(Self { daemons, missing: Vec::new(), own: Some(folder) });
+        let _ = fs::remove_file(state_file());
+        true
+    }
+
+    /// Writes the lab down for child processes, which find it through the variable that this gives.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn lend(&self, file: &Path) -> Result<(&'static str, PathBuf), String> {
+        record::write(file, self.own.as_deref().unwrap_or(file), &self.daemons)?;
+        Ok((ATTACH_VARIABLE, file.to_owned()))
+    }
+
+    /// The daemon in a slot, or why there is none.
+    ///
+    /// # Errors
+    /// The reason, as a sentence.
+    pub fn daemon(&self, slot: Slot) -> Result<&Daemon, String> {
+        let found = self.daemons.iter().find(|daemon| daemon.slot == slot);
+        found.ok_or_else(|| {
+            let reason = self.missing.iter().find(|(missing, _)| *missing == slot);
+            reason.map_or_else(|| "it was not asked for".to_owned(), |(_, reason)| reason.clone())
+        })
+    }
+
+    /// All daemons.
+    #[must_use]
+    pub fn daemons(&self) -> &[Daemon] {
+        &self.daemons
+    }
+
+    fn start_with(wanted: &[Slot], life: Life) -> Result<Self, String> {
+        sweep();
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("{PREFIX}{}-{number}", owner(life)));
+        let mut lab = Self { daemons: Vec::new(), missing: Vec::new(), own: Some(folder.clone()) };
+        let mut starting: Vec<Starting> = Vec::new();
+        // All are started before any is waited for.
+        for &slot in wanted {
+            match availability::check(slot.family()) {
+                Ok(()) => starting.push(Daemon::spawn(slot, &folder.join(slot.name()), life)?),
+                Err(reason) => lab.missing.push((slot, reason)),
+            }
+        }
+        for daemon in starting {
+            lab.daemons.push(daemon.finish()?);
+        }
+        Ok(lab)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let Some(folder) = &self.own else { return };
+        for daemon in &self.daemons {
+            daemon.kill();
+        }
+        remove(folder);
+    }
+}
+
+fn missing(wanted: &[Slot], daemons: &[Daemon]) -> Vec<(Slot, String)> {
+    let absent = wanted.iter().filter(|slot| daemons.iter().all(|daemon| daemon.slot != **slot));
+    absent
+        .map(|slot| {
+            let reason = availability::check(slot.family()).err();
+            (*slot, reason.unwrap_or_else(|| "it is not among the servers that run already".to_owned()))
+        })
+        .collect()
+}
+
+/// Who answers for a folder: this process, or nobody but the state file.
+fn owner(life: Life) -> String {
+    match life {
+        Life::WithStarter => std::process::id().to_string(),
+        Life::OfItsOwn => format!("up{}", std::process::id()),
+    }
+}
+
+/// Removes the folders of processes that ended without doing so. Their daemons have ended with them.
+fn sweep() {
+    let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let owner =
+            name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|owner| !is_running(owner)) {
+            remove(&entry.path());
+        }
+    }
+}
+
+fn remove(folder: &Path) {
+    // A dying daemon may write one more file while its folder is being removed.
+    for _ in 0..20 {
+        if fs::remove_dir_all(folder).is_ok() || !folder.exists() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    eprintln!("NOTE: {} could not be removed", folder.display());
+}

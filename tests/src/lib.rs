@@ -1,0 +1,22 @@
+//! Private LXD and Incus daemons for tests, benchmarks and the tour.
+//!
+//! A [`Lab`] holds up to three daemons in a folder of its own: two LXD, so that volumes can move between servers, and
+//! one Incus. Nothing of the machine's own servers is touched. Each daemon lives in a mount namespace of its own and
+//! dies with the thread that started it, so that even `kill -9` leaves no process, no mount and no loop device behind;
+//! a left-over folder is removed by the next lab.
+//!
+//! This crate does not use the client that it helps to test: daemons are set up by the servers' own command line
+//! clients.
+
+mod availability;
+mod daemon;
+mod lab;
+mod record;
+mod slot;
+
+pub use self::{
+    daemon::Daemon,
+    lab::Lab,
+    record::state_file,
+    slot::{Family, Slot},
+};

@@ -1,0 +1,112 @@
+//! The places for daemons in a lab.
+
+use std::{fmt, path::PathBuf};
+
+/// Which of the two families of servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "there are two")]
+pub enum Family {
+    /// Canonical's LXD.
+    Lxd,
+    /// The Incus fork.
+    Incus,
+}
+
+/// A place for a daemon in a lab. A cluster would add slots; nothing else counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Slot {
+    /// The LXD that most tests use.
+    LxdA,
+    /// A second LXD, to move volumes to.
+    LxdB,
+    /// An Incus.
+    Incus,
+}
+
+impl Slot {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::LxdA, Self::LxdB, Self::Incus];
+
+    /// The family of the daemon.
+    #[must_use]
+    pub fn family(self) -> Family {
+        match self {
+            Self::LxdA | Self::LxdB => Family::Lxd,
+            Self::Incus => Family::Incus,
+        }
+    }
+
+    /// The name in tables, messages and state files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LxdA => "lxd",
+            Self::LxdB => "lxd-b",
+            Self::Incus => "incus",
+        }
+    }
+
+    /// An address of its own, so that all daemons can use one port number.
+    pub(crate) fn address(self) -> &'static str {
+        match self {
+            Self::LxdA => "127.0.0.1",
+            Self::LxdB => "127.0.0.2",
+            Self::Incus => "127.0.0.3",
+        }
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Family {
+    /// The daemon's program, if it is installed.
+    pub(crate) fn daemon_program(self) -> Option<PathBuf> {
+        match self {
+            Self::Lxd => in_path("lxd"),
+            Self::Incus => in_path("incusd")
+                .or_else(|| Some(PathBuf::from("/usr/libexec/incus/incusd")).filter(|path| path.exists())),
+        }
+    }
+
+    /// The command line client's program.
+    pub(crate) fn client_program(self) -> &'static str {
+        match self {
+            Self::Lxd => "lxc",
+            Self::Incus => "incus",
+        }
+    }
+
+    /// The variable that says where the daemon keeps its things.
+    pub(crate) fn dir_variable(self) -> &'static str {
+        match self {
+            Self::Lxd => "LXD_DIR",
+            Self::Incus => "INCUS_DIR",
+        }
+    }
+
+    /// The variable that says where the command line client keeps its things.
+    pub(crate) fn conf_variable(self) -> &'static str {
+        match self {
+            Self::Lxd => "LXD_CONF",
+            Self::Incus => "INCUS_CONF",
+        }
+    }
+
+    /// What to install, for messages.
+    pub(crate) fn package(self) -> &'static str {
+        match self {
+            Self::Lxd => "lxd and lxd-client",
+            Self::Incus => "incus-base and incus-client",
+        }
+    }
+}
+
+pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+}

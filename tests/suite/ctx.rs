@@ -1,0 +1,173 @@
+//! What a case gets: a client of one server over one transport, and names of its own.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use lxd_storage::{
+    Client, PoolHandle, Volume,
+    transport::{
+        self, Body, BoxFuture, Endpoint, HttpTransport, Identity, Limits, ServerTrust, Tls, Transport,
+        http::{Request, Response},
+    },
+    types::{StoragePoolsPost, StorageVolumesPost},
+};
+use lxd_tests::{Daemon, Lab, Slot};
+
+/// One test, to be run on every server and transport.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(Ctx) -> Pin<Box<dyn Future<Output = ()>>>,
+}
+
+/// Lists the cases of a module. A case that is missing from the list is dead code, which the build refuses.
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) const CASES: &[crate::ctx::Case] =
+            &[$(crate::ctx::Case { name: stringify!($name), run: |ctx| Box::pin($name(ctx)) }),*];
+    };
+}
+pub(crate) use cases;
+
+/// How the client reaches the server.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Wire {
+    Unix,
+    Tls,
+}
+
+impl fmt::Display for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unix => "unix",
+            Self::Tls => "tls",
+        })
+    }
+}
+
+pub(crate) struct Ctx {
+    pub(crate) lab: Arc<Lab>,
+    pub(crate) slot: Slot,
+    pub(crate) wire: Wire,
+    pub(crate) client: Client,
+    pub(crate) sent: Sent,
+    prefix: String,
+}
+
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+impl Ctx {
+    pub(crate) fn new(lab: Arc<Lab>, slot: Slot, wire: Wire, case: &str) -> Self {
+        let sent = Sent::default();
+        let transport =
+            Recording { inner: http_transport(lab.daemon(slot).unwrap(), wire), sent: sent.clone() };
+        let client = Client::new(transport);
+        // Names of a case differ between cells of the matrix and between runs against the same daemons.
+        let short: String = case.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
+        let prefix =
+            format!("{short}{}x{}", std::process::id() % 10_000, NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { lab, slot, wire, client, sent, prefix }
+    }
+
+    pub(crate) fn daemon(&self) -> &Daemon {
+        self.lab.daemon(self.slot).unwrap()
+    }
+
+    /// A client of the second LXD over the same kind of transport.
+    pub(crate) fn other_lxd(&self) -> Client {
+        Client::new(http_transport(self.lab.daemon(Slot::LxdB).unwrap(), self.wire))
+    }
+
+    /// A name that nobody else uses.
+    pub(crate) fn name(&self, what: &str) -> String {
+        format!("{what}{}", self.prefix)
+    }
+
+    pub(crate) fn pool(&self, name: &str) -> PoolHandle {
+        self.client.storage_pool(name)
+    }
+
+    /// The pools that every server of the lab has: one per driver that works here.
+    pub(crate) fn ready_pools(&self) -> Vec<PoolHandle> {
+        self.daemon().pools().iter().map(|name| self.pool(name)).collect()
+    }
+
+    /// A new pool of driver `dir`.
+    pub(crate) async fn new_pool(&self, what: &str) -> lxd_storage::Pool {
+        self.client.storage_pools().create(StoragePoolsPost::new(self.name(what), "dir")).await.unwrap()
+    }
+
+    /// A new volume in a pool.
+    pub(crate) async fn new_volume(&self, pool: &PoolHandle, what: &str) -> Volume {
+        pool.volumes().create(StorageVolumesPost::new(self.name(what))).await.unwrap()
+    }
+
+    /// Where this process sees the files of a custom volume in project `default`.
+    pub(crate) fn content(&self, volume: &Volume) -> std::path::PathBuf {
+        self.daemon().volume_path(volume.pool().name(), "default", volume.name())
+    }
+}
+
+pub(crate) fn http_transport(daemon: &Daemon, wire: Wire) -> HttpTransport {
+    match wire {
+        Wire::Unix => HttpTransport::unix(daemon.socket()),
+        Wire::Tls => {
+            let (certificate, key) = daemon.client_identity();
+            let tls = Tls::builder(daemon.https_url())
+                .identity(Identity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap())
+                .trust(ServerTrust::certificate(daemon.certificate_pem().as_bytes()).unwrap())
+                .build()
+                .unwrap();
+            HttpTransport::new(tls)
+        }
+    }
+}
+
+/// The requests that went out, as `METHOD /path?query`.
+#[derive(Clone, Default)]
+pub(crate) struct Sent(Arc<Mutex<Vec<String>>>);
+
+impl Sent {
+    /// Those since the last call.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// A transport that notes each request before it sends it.
+struct Recording {
+    inner: HttpTransport,
+    sent: Sent,
+}
+
+impl Recording {
+    fn note(&self, request: &Request<Body>) {
+        self.sent.0.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+    }
+}
+
+impl Transport for Recording {
+    fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, transport::Error>> {
+        self.note(&request);
+        self.inner.send(request)
+    }
+
+    fn send_within(
+        &self,
+        request: Request<Body>,
+        limits: Limits,
+    ) -> BoxFuture<'_, Result<Response<Body>, transport::Error>> {
+        self.note(&request);
+        self.inner.send_within(request, limits)
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        self.inner.endpoint()
+    }
+}

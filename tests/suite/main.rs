@@ -1,0 +1,101 @@
+//! One behavioural suite over {LXD, Incus} x {Unix socket, TLS}, on real servers.
+//!
+//! Every case is an async function of a [`Ctx`] and runs once for each server and transport. Where a server can't be
+//! had, its cases are reported as ignored together with the reason; with `CI=true` that is a failure.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod ctx;
+mod defects;
+mod migration;
+mod names;
+mod operations;
+mod pools;
+mod raw;
+mod scope;
+mod sizes;
+mod upgrade;
+mod volumes;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use ctx::{Case, Ctx, Wire};
+use libtest_mimic::{Arguments, Trial};
+use lxd_tests::{Lab, Slot};
+
+/// No case takes a tenth of this; a hang must end in a failure that names the case.
+const CASE_LIMIT: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let needs_servers = !arguments.list;
+    let lab = needs_servers.then(|| Lab::attach(&[Slot::LxdA, Slot::LxdB, Slot::Incus])).transpose();
+    let lab = match lab {
+        Ok(lab) => lab.map(Arc::new),
+        Err(error) => {
+            eprintln!("the servers did not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+
+    let modules: [(&str, &[Case]); 10] = [
+        ("pools", pools::CASES),
+        ("volumes", volumes::CASES),
+        ("names", names::CASES),
+        ("sizes", sizes::CASES),
+        ("operations", operations::CASES),
+        ("scope", scope::CASES),
+        ("raw", raw::CASES),
+        ("upgrade", upgrade::CASES),
+        ("defects", defects::CASES),
+        ("migration", migration::CASES),
+    ];
+    let mut trials = Vec::new();
+    let mut missing = Vec::new();
+    for slot in [Slot::LxdA, Slot::Incus] {
+        let absent = lab.as_ref().and_then(|lab| lab.daemon(slot).err());
+        if let Some(reason) = &absent {
+            missing.push(format!("{slot}: {reason}"));
+        }
+        for wire in [Wire::Unix, Wire::Tls] {
+            for (module, cases) in modules {
+                for case in cases {
+                    let lab = lab.clone();
+                    let name = format!("{slot}::{wire}::{module}::{}", case.name);
+                    let skip = absent.is_some() || (module == "migration" && slot == Slot::Incus);
+                    trials
+                        .push(Trial::test(name, move || run(case, lab, slot, wire)).with_ignored_flag(skip));
+                }
+            }
+        }
+    }
+    for reason in &missing {
+        eprintln!("SKIPPED, no real server: {reason}");
+    }
+
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // The servers end here, before the process does, whatever the cases did.
+    drop(lab);
+    if !missing.is_empty() && std::env::var("CI").is_ok_and(|ci| ci == "true") {
+        eprintln!("CI=true: a missing real server is an error");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+fn run(
+    case: &'static Case,
+    lab: Option<Arc<Lab>>,
+    slot: Slot,
+    wire: Wire,
+) -> Result<(), libtest_mimic::Failed> {
+    let lab = lab.ok_or("no servers")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let ctx = Ctx::new(lab, slot, wire, case.name);
+        tokio::time::timeout(CASE_LIMIT, (case.run)(ctx))
+            .await
+            .map_err(|_| format!("still running after {CASE_LIMIT:?}"))
+    })?;
+    Ok(())
+}

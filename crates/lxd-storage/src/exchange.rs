@@ -1,12 +1,12 @@
 //! One request and its answer: the only caller of the transport.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use lxd_transport::{Body, Limits, Reached, Transport};
 use lxd_types::{Envelope, Operation, ResponseType};
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
 
 use crate::{ETag, Error, ErrorKind, classify::server_error};
 
@@ -42,6 +42,16 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) etag: Option<ETag>,
     body: Bytes,
+    content: Content,
+}
+
+/// What was found in the envelope, which is read once.
+#[derive(Debug)]
+enum Content {
+    /// A result: where in the body its metadata is, if there is any.
+    Sync(Option<Range<usize>>),
+    /// An operation: the same, and the URL beside it.
+    Async(Option<Range<usize>>, String),
 }
 
 impl Exchange {
@@ -52,128 +62,145 @@ impl Exchange {
     }
 
     /// Sends a request and judges the answer by its type; error answers become errors.
-    pub(crate) async fn call(&self, call: Call) -> Result<Answer, Error> {
-        let Call { method, uri, body, if_match, limits } = call;
-        let result = self.send(&method, &uri, body, if_match, limits).await;
-        match &result {
-            Ok(answer) => tracing::debug!(%method, %uri, status = answer.status.as_u16(), "answered"),
-            Err(error) => tracing::debug!(%method, %uri, %error, "failed"),
-        }
-        result
+    pub(crate) async fn call(&self, mut call: Call) -> Result<Answer, Error> {
+        let request = self.request(&mut call);
+        let response = match self.transport.send_within(request, call.limits).await {
+            Ok(response) => response,
+            Err(error) => return Err(noted(Error::from(error).with_request(&call.method, &call.uri))),
+        };
+        let (head, body) = response.into_parts();
+        let max =
+            if head.status.is_success() { self.answer_max } else { ERROR_ANSWER_MAX.min(self.answer_max) };
+        let body = match body.collect(max).await {
+            Ok(body) => body,
+            Err(error) => {
+                let error = Error::from(error).with_request(&call.method, &call.uri);
+                return Err(noted(error.with_status(head.status).with_reached(Reached::Yes)));
+            }
+        };
+        let Call { method, uri, .. } = call;
+        let answered = Answered { method: &method, uri: &uri, status: head.status, body: &body };
+        let content = answered.judge(head.headers.get(header::CONTENT_TYPE)).map_err(noted)?;
+        tracing::debug!(%method, %uri, status = head.status.as_u16(), "answered");
+        let etag = head.headers.get(header::ETAG).map(ETag::from_header);
+        Ok(Answer { method, uri, status: head.status, etag, body, content })
     }
 
-    async fn send(
-        &self,
-        method: &Method,
-        uri: &Uri,
-        body: Bytes,
-        if_match: Option<ETag>,
-        limits: Limits,
-    ) -> Result<Answer, Error> {
+    fn request(&self, call: &mut Call) -> Request<Body> {
+        let body = std::mem::take(&mut call.body);
         let has_body = !body.is_empty();
         let mut request = Request::new(if has_body { Body::from(body) } else { Body::empty() });
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = uri.clone();
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = call.uri.clone();
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, self.user_agent.clone());
         if has_body {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        if let Some(etag) = if_match {
+        if let Some(etag) = &call.if_match {
             headers.insert(header::IF_MATCH, etag.header());
         }
-
-        let response = self
-            .transport
-            .send_within(request, limits)
-            .await
-            .map_err(|error| Error::from(error).with_request(method, uri))?;
-        let (head, body) = response.into_parts();
-        let max =
-            if head.status.is_success() { self.answer_max } else { ERROR_ANSWER_MAX.min(self.answer_max) };
-        let body = body.collect(max).await.map_err(|error| {
-            Error::from(error).with_request(method, uri).with_status(head.status).with_reached(Reached::Yes)
-        })?;
-        let etag = head.headers.get(header::ETAG).map(ETag::from_header);
-        let answer = Answer { method: method.clone(), uri: uri.clone(), status: head.status, etag, body };
-        answer.judged(head.headers.get(header::CONTENT_TYPE))
+        request
     }
 }
 
-impl Answer {
+/// Leaves a trace of an error on its way to the caller.
+fn noted(error: Error) -> Error {
+    tracing::debug!(%error, "failed");
+    error
+}
+
+/// An answer that is being judged, or explained.
+struct Answered<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    status: StatusCode,
+    body: &'a [u8],
+}
+
+impl Answered<'_> {
     /// Turns an error answer into an error, and anything that isn't an envelope too.
-    fn judged(self, content_type: Option<&HeaderValue>) -> Result<Self, Error> {
-        match Envelope::parse(&self.body) {
-            Ok(envelope) => match envelope.response_type {
-                ResponseType::Sync | ResponseType::Async => Ok(self),
-                ResponseType::Error => Err(self.server_error(envelope.error_code, &envelope.error)),
-                ref other => {
-                    let message = format!("an answer of type {:?}", other.as_str());
-                    Err(self.explain(Error::new(ErrorKind::Decode, message)))
-                }
-            },
-            Err(error) => {
-                let content_type =
-                    content_type.map_or("no content type", |value| value.to_str().unwrap_or("?"));
-                let text =
-                    format!("{}, not an answer of LXD or Incus: {}", content_type, snippet(&self.body));
-                // A proxy's refusal has a status worth more than its HTML.
-                if self.status.is_client_error() || self.status.is_server_error() {
-                    let text = format!("HTTP {} ({text})", self.status.as_u16());
-                    return Err(self.server_error(0, &text));
-                }
-                Err(self.explain(Error::new(ErrorKind::Decode, text).with_source(error)))
+    fn judge(&self, content_type: Option<&HeaderValue>) -> Result<Content, Error> {
+        let envelope = match Envelope::parse(self.body) {
+            Ok(envelope) => envelope,
+            Err(error) => return Err(self.not_an_envelope(error, content_type)),
+        };
+        let metadata = envelope.metadata.map(|raw| self.place_of(raw.get()));
+        match envelope.response_type {
+            ResponseType::Sync => Ok(Content::Sync(metadata)),
+            ResponseType::Async => Ok(Content::Async(metadata, envelope.operation.into_owned())),
+            ResponseType::Error => Err(self.server_error(envelope.error_code, &envelope.error)),
+            ref other => {
+                let message = format!("an answer of type {:?}", other.as_str());
+                Err(self.explain(Error::new(ErrorKind::Decode, message)))
             }
         }
     }
 
+    /// Where in the body a text is that was borrowed from it.
+    fn place_of(&self, part: &str) -> Range<usize> {
+        let start = part.as_ptr().addr() - self.body.as_ptr().addr();
+        start..start + part.len()
+    }
+
+    fn not_an_envelope(&self, error: serde_json::Error, content_type: Option<&HeaderValue>) -> Error {
+        let content_type = content_type.map_or("no content type", |value| value.to_str().unwrap_or("?"));
+        let text = format!("{content_type}, not an answer of LXD or Incus: {}", snippet(self.body));
+        // A proxy's refusal has a status worth more than its HTML.
+        if self.status.is_client_error() || self.status.is_server_error() {
+            return self.server_error(0, &format!("HTTP {} ({text})", self.status.as_u16()));
+        }
+        self.explain(Error::new(ErrorKind::Decode, text).with_source(error))
+    }
+
     fn server_error(&self, code: u16, text: &str) -> Error {
         let path = self.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
-        self.explain(server_error(&self.method, path, self.status, code, text))
+        self.explain(server_error(self.method, path, self.status, code, text))
     }
 
     fn explain(&self, error: Error) -> Error {
-        error.with_request(&self.method, &self.uri).with_status(self.status)
+        error.with_request(self.method, self.uri).with_status(self.status)
     }
+}
 
-    fn envelope(&self) -> Result<Envelope<'_>, Error> {
-        Envelope::parse(&self.body).map_err(|error| self.not_as_expected(error))
-    }
-
-    fn not_as_expected(&self, error: serde_json::Error) -> Error {
-        let message = format!("{error}: {}", snippet(&self.body));
-        self.explain(Error::new(ErrorKind::Decode, message).with_source(error))
-    }
-
+impl Answer {
     /// The metadata of a sync answer.
     pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let envelope = self.envelope()?;
-        if envelope.response_type != ResponseType::Sync {
-            let message = format!(
-                "an answer of type {:?} where a result was expected",
-                envelope.response_type.as_str()
-            );
-            return Err(self.explain(Error::new(ErrorKind::Decode, message)));
+        match &self.content {
+            Content::Sync(metadata) => self.decode_at(metadata.as_ref()),
+            Content::Async(..) => {
+                let message = "an operation where a result was expected";
+                Err(self.answered().explain(Error::new(ErrorKind::Decode, message)))
+            }
         }
-        envelope.decode().map_err(|error| self.not_as_expected(error))
     }
 
     /// The operation of an async answer; `None` where the work is already done.
     pub(crate) fn operation(&self) -> Result<Option<Operation>, Error> {
-        let envelope = self.envelope()?;
-        if envelope.response_type != ResponseType::Async {
-            return Ok(None);
-        }
-        let mut operation: Operation = envelope.decode().map_err(|error| self.not_as_expected(error))?;
+        let Content::Async(metadata, url) = &self.content else { return Ok(None) };
+        let mut operation: Operation = self.decode_at(metadata.as_ref())?;
         if operation.id.is_empty() {
-            operation.id = operation_id(&envelope.operation).to_owned();
+            operation.id = operation_id(url).to_owned();
         }
         if operation.id.is_empty() {
-            return Err(
-                self.explain(Error::new(ErrorKind::Decode, "an async answer that names no operation"))
-            );
+            let message = "an async answer that names no operation";
+            return Err(self.answered().explain(Error::new(ErrorKind::Decode, message)));
         }
         Ok(Some(operation))
+    }
+
+    fn decode_at<T: DeserializeOwned>(&self, metadata: Option<&Range<usize>>) -> Result<T, Error> {
+        let metadata = metadata.and_then(|place| self.body.get(place.clone())).unwrap_or(b"null");
+        // Checked once as a whole, text decodes faster than bytes whose every string is checked by itself.
+        let decoded = str::from_utf8(metadata).map_err(de::Error::custom).and_then(serde_json::from_str);
+        decoded.map_err(|error| {
+            let message = format!("{error}: {}", snippet(metadata));
+            self.answered().explain(Error::new(ErrorKind::Decode, message).with_source(error))
+        })
+    }
+
+    fn answered(&self) -> Answered<'_> {
+        Answered { method: &self.method, uri: &self.uri, status: self.status, body: &self.body }
     }
 }
 
@@ -197,14 +224,12 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &'static str) -> Result<Answer, Error> {
-        let answer = Answer {
-            method: Method::GET,
-            uri: Uri::from_static("/1.0/x"),
-            status: StatusCode::from_u16(status).unwrap(),
-            etag: None,
-            body: Bytes::from_static(body.as_bytes()),
-        };
-        answer.judged(Some(&HeaderValue::from_static("text/html")))
+        let (method, uri, body) =
+            (Method::GET, Uri::from_static("/1.0/x"), Bytes::from_static(body.as_bytes()));
+        let status = StatusCode::from_u16(status).unwrap();
+        let answered = Answered { method: &method, uri: &uri, status, body: &body };
+        let content = answered.judge(Some(&HeaderValue::from_static("text/html")))?;
+        Ok(Answer { method, uri, status, etag: None, body, content })
     }
 
     #[test]

@@ -9,18 +9,28 @@ pub(crate) struct Local<T> {
     /// As it was read, kept only once the object was edited.
     before: Option<Box<T>>,
     etag: Option<ETag>,
+    listed: bool,
     deleted: bool,
 }
 
 impl<T: Clone> Local<T> {
     /// An object read by itself.
     pub(crate) fn read(object: T, etag: Option<ETag>) -> Self {
-        Self { object, before: None, etag, deleted: false }
+        Self { object, before: None, etag, listed: false, deleted: false }
     }
 
     /// An object out of a list, which brings no ETags.
     pub(crate) fn listed(object: T) -> Self {
-        Self::read(object, None)
+        Self { listed: true, ..Self::read(object, None) }
+    }
+
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    /// The object without the edits.
+    pub(crate) fn as_read(&self) -> &T {
+        self.before.as_deref().unwrap_or(&self.object)
     }
 
     pub(crate) fn object(&self) -> &T {
@@ -48,8 +58,7 @@ impl<T: Clone> Local<T> {
 
     /// Fails if the object is no longer what it was when it was read.
     pub(crate) fn still_as_read(&self, now: &T, same: impl Fn(&T, &T) -> bool) -> Result<(), Error> {
-        let before = self.before.as_deref().unwrap_or(&self.object);
-        if same(before, now) {
+        if same(self.as_read(), now) {
             return Ok(());
         }
         Err(Error::new(ErrorKind::PreconditionFailed, "it is no longer as it was when it was listed"))

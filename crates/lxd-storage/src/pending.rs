@@ -24,7 +24,7 @@ pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// How work was found done.
 pub(crate) enum Done {
     /// The server did it at once and this is its answer.
-    AtOnce(Answer),
+    AtOnce(Box<Answer>),
     /// The server did it in the background and this is how the operation ended.
     Operation(Box<Operation>),
 }
@@ -253,7 +253,7 @@ impl<T: Send + 'static> Pending<T> {
     pub async fn wait(self) -> Result<T, Error> {
         let Self { client, state, finish, watch } = self;
         let done = match state {
-            State::Done(answer) => Done::AtOnce(*answer),
+            State::Done(answer) => Done::AtOnce(answer),
             State::Running(operation) => Done::Operation(Box::new(
                 wait::wait(&client, *operation, watch.deadline, watch.on_progress).await?,
             )),

@@ -62,9 +62,7 @@ impl PoolHandle {
     pub async fn get(&self) -> Result<Pool, Error> {
         let answer = self.client.get(self.scoped(), &[]).await?;
         let object: StoragePool = answer.decode()?;
-        // LXD up to 5.0.2 checks an ETag that it doesn't send.
-        let etag = answer.etag.or_else(|| ETag::of_pool(&object));
-        Ok(Pool { handle: self.clone(), local: Local::read(object, etag) })
+        Ok(Pool { handle: self.clone(), local: Local::read(object, answer.etag) })
     }
 
     /// Whether the pool exists. Only [`NotFound`](crate::ErrorKind::NotFound) counts as no.
@@ -98,7 +96,7 @@ impl PoolHandle {
         patch.description.get_or_insert_with(|| now.description().to_owned());
         let change = self.raw_patch(&patch);
         match now.etag() {
-            Some(etag) => change.if_match(etag).await,
+            Some(etag) => change.if_match(&etag).await,
             None => change.await,
         }
     }
@@ -283,10 +281,15 @@ impl Pool {
         self.object().managed
     }
 
-    /// The version that was read; `None` for pools out of a list.
+    /// The version that was read; `None` for pools out of a list. LXD up to 5.0.2 checks an ETag that it doesn't
+    /// send, so there it is computed.
     #[must_use]
-    pub fn etag(&self) -> Option<&ETag> {
-        self.local.etag()
+    pub fn etag(&self) -> Option<ETag> {
+        match self.local.etag() {
+            Some(etag) => Some(etag.clone()),
+            None if self.local.is_listed() => None,
+            None => ETag::of_pool(self.local.as_read()),
+        }
     }
 
     /// Who uses the pool, typed.
@@ -374,14 +377,12 @@ impl Pool {
     /// The ETag to send. Lists bring none: then the pool is read again, and must still be what the list said.
     async fn current_etag(&self) -> Result<ETag, Error> {
         if let Some(etag) = self.etag() {
-            return Ok(etag.clone());
+            return Ok(etag);
         }
         let now = self.handle.get().await?;
         self.local
             .still_as_read(now.object(), |a, b| a.config == b.config && a.description == b.description)?;
-        now.etag()
-            .cloned()
-            .ok_or_else(|| Error::new(ErrorKind::Decode, "the server sends no ETag for the pool"))
+        now.etag().ok_or_else(|| Error::new(ErrorKind::Decode, "the server sends no ETag for the pool"))
     }
 }
 

@@ -91,7 +91,7 @@ impl Body {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        Self::boxed(Sized { stream: Box::pin(stream), length, left: length })
+        Self::boxed(Sized::new(length, stream))
     }
 
     fn boxed(body: impl http_body::Body<Data = Bytes, Error = Error> + Send + 'static) -> Self {
@@ -104,13 +104,15 @@ impl Body {
         Self { content, clock: Clock::NONE }
     }
 
-    /// Notes each chunk as it is taken, if there is more than one to come.
-    pub(crate) fn watched(self) -> (Self, Option<Activity>) {
+    /// Notes each chunk as it is taken from now on, if there is more than one to come.
+    pub(crate) fn watch(&mut self) -> Option<Activity> {
         match self.content {
-            Content::Empty | Content::Bytes(_) => (self, None),
+            Content::Empty | Content::Bytes(_) => None,
             Content::Incoming { .. } | Content::Boxed(_) => {
                 let activity = Activity::default();
-                (Self::boxed(Watched { body: self, activity: activity.clone() }), Some(activity))
+                let body = std::mem::take(self);
+                *self = Self::boxed(Watched { body, activity: activity.clone() });
+                Some(activity)
             }
         }
     }

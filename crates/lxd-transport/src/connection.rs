@@ -11,12 +11,13 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 
-use crate::{Body, Dial, Error, ErrorKind};
+use crate::{Body, Dial, Error, ErrorKind, watchdog::Watchdog};
 
 /// An open connection. Dropping it ends its task and closes it at once, whatever was under way.
 pub(crate) struct Connection {
     sender: SendRequest<Body>,
     driver: Option<AbortHandle>,
+    watchdog: Watchdog,
 }
 
 impl Connection {
@@ -28,7 +29,7 @@ impl Connection {
         })?;
         // Whoever waits for an answer learns from the sender how the connection ended.
         let driver = tokio::spawn(async move { drop(connection.with_upgrades().await) });
-        Ok(Self { sender, driver: Some(driver.abort_handle()) })
+        Ok(Self { sender, driver: Some(driver.abort_handle()), watchdog: Watchdog::default() })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -49,6 +50,11 @@ impl Connection {
         request: Request<Body>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
         self.sender.try_send_request(request)
+    }
+
+    /// The timer for the first byte of an answer.
+    pub(crate) fn watchdog(&mut self) -> &mut Watchdog {
+        &mut self.watchdog
     }
 
     /// Lets the connection go on without us: after an upgrade it belongs to somebody else.

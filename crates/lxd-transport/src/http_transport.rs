@@ -2,15 +2,17 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Poll, ready},
     time::Duration,
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -20,6 +22,7 @@ use crate::{
     body::Activity,
     connection::Connection,
     pool::{Lease, Pool},
+    watchdog::end_of,
 };
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -135,7 +138,8 @@ impl Transport for HttpTransport {
         request: Request<Body>,
         limits: Limits,
     ) -> BoxFuture<'_, Result<Response<Body>, Error>> {
-        Box::pin(self.0.send(request, limits))
+        let mut request = Some(request);
+        Box::pin(async move { self.0.send(&mut request, limits).await })
     }
 
     fn endpoint(&self) -> &Endpoint {
@@ -145,8 +149,8 @@ impl Transport for HttpTransport {
 
 /// Why a request on one connection failed.
 enum Failed {
-    /// Not a byte left; here is the request again.
-    Unsent(Box<Request<Body>>, Error),
+    /// Not a byte left.
+    Unsent(Error),
     /// It may have reached the server.
     Lost(Error),
     /// There is no point in trying again.
@@ -154,57 +158,85 @@ enum Failed {
 }
 
 impl Shared {
-    async fn send(&self, mut request: Request<Body>, limits: Limits) -> Result<Response<Body>, Error> {
+    /// The futures of the usual path are kept small: what seldom happens is boxed where it begins, and the request
+    /// stays in one place.
+    async fn send(
+        &self,
+        request: &mut Option<Request<Body>>,
+        limits: Limits,
+    ) -> Result<Response<Body>, Error> {
+        request.as_mut().map_or(Ok(()), |request| self.check(request, limits))?;
+        let start = Instant::now();
+        let (response, connection) = match limits.total {
+            None => self.send_again_if_safe(request, limits, start, &AtomicBool::new(false)).await?,
+            Some(total) => Box::pin(self.send_in_total(request, limits, start, total)).await?,
+        };
+        Ok(self.deliver(response, connection, limits, start))
+    }
+
+    fn check(&self, request: &mut Request<Body>, limits: Limits) -> Result<(), Error> {
         limits.check()?;
         check_target(request.uri())?;
         if !request.headers().contains_key(header::HOST) {
             request.headers_mut().insert(header::HOST, self.host.clone());
         }
-        let start = Instant::now();
+        Ok(())
+    }
+
+    async fn send_in_total(
+        &self,
+        request: &mut Option<Request<Body>>,
+        limits: Limits,
+        start: Instant,
+        total: Duration,
+    ) -> Result<(Response<Incoming>, Connection), Error> {
         let under_way = AtomicBool::new(false);
-        let sending = self.send_again_if_safe(request, limits, &under_way);
-        let (response, connection) = match limits.total {
-            None => sending.await?,
-            Some(total) => timeout_at(start + total, sending).await.unwrap_or_else(|_| {
-                let reached = if under_way.load(Ordering::Relaxed) { Reached::Maybe } else { Reached::No };
-                Err(Error::timeout(Phase::Total, total).with_reached(reached))
-            })?,
-        };
-        Ok(self.deliver(response, connection, limits, start))
+        let sending = self.send_again_if_safe(request, limits, start, &under_way);
+        timeout_at(end_of(total, start), sending).await.unwrap_or_else(|_| {
+            let reached = if under_way.load(Ordering::Relaxed) { Reached::Maybe } else { Reached::No };
+            Err(Error::timeout(Phase::Total, total).with_reached(reached))
+        })
     }
 
     async fn send_again_if_safe(
         &self,
-        mut request: Request<Body>,
+        request: &mut Option<Request<Body>>,
+        limits: Limits,
+        start: Instant,
+        under_way: &AtomicBool,
+    ) -> Result<(Response<Incoming>, Connection), Error> {
+        if let Some(mut connection) = self.pool.checkout(start).await {
+            let spare = request.as_ref().and_then(Spare::of_a_read);
+            under_way.store(true, Ordering::Relaxed);
+            match send_on(&mut connection, request, limits).await {
+                Ok(response) => return Ok((response, connection)),
+                Err(Failed::Unsent(_)) => {}
+                Err(Failed::Lost(error)) => *request = Some(spare.ok_or(error)?.into_request()),
+                Err(Failed::Final(error)) => return Err(error),
+            }
+        }
+        under_way.store(false, Ordering::Relaxed);
+        Box::pin(self.send_fresh(request, limits, under_way)).await
+    }
+
+    async fn send_fresh(
+        &self,
+        request: &mut Option<Request<Body>>,
         limits: Limits,
         under_way: &AtomicBool,
     ) -> Result<(Response<Incoming>, Connection), Error> {
-        if let Some(mut connection) = self.pool.checkout().await {
-            let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-            let spare = (reads && http_body::Body::is_end_stream(request.body())).then(|| copy_of(&request));
-            under_way.store(true, Ordering::Relaxed);
-            request = match send_on(&mut connection, request, limits).await {
-                Ok(response) => return Ok((response, connection)),
-                Err(Failed::Unsent(request, _)) => *request,
-                Err(Failed::Lost(error)) => spare.ok_or(error)?,
-                Err(Failed::Final(error)) => return Err(error),
-            };
-        }
-        under_way.store(false, Ordering::Relaxed);
-        let opening = Connection::open(&*self.dial);
-        let mut connection = timeout(self.dial_timeout, opening)
-            .await
-            .unwrap_or_else(|_| {
-                let error = Error::timeout(Phase::Dial, self.dial_timeout);
-                let message = format!("{}: {}", self.dial.endpoint(), error.message());
-                Err(Error::new(ErrorKind::Timeout(Phase::Dial), message))
-            })
-            // Not a byte of the request has left, whatever the dialer says.
-            .map_err(|error| error.with_reached(Reached::No))?;
+        let opening = timeout(self.dial_timeout, Connection::open(&*self.dial)).await;
+        let opened = opening.unwrap_or_else(|_| {
+            let error = Error::timeout(Phase::Dial, self.dial_timeout);
+            let message = format!("{}: {}", self.dial.endpoint(), error.message());
+            Err(Error::new(error.kind(), message))
+        });
+        // Not a byte of the request has left, whatever the dialer says.
+        let mut connection = opened.map_err(|error| error.with_reached(Reached::No))?;
         under_way.store(true, Ordering::Relaxed);
         match send_on(&mut connection, request, limits).await {
             Ok(response) => Ok((response, connection)),
-            Err(Failed::Unsent(_, error) | Failed::Lost(error) | Failed::Final(error)) => Err(error),
+            Err(Failed::Unsent(error) | Failed::Lost(error) | Failed::Final(error)) => Err(error),
         }
     }
 
@@ -249,71 +281,95 @@ fn check_target(uri: &Uri) -> Result<(), Error> {
     Ok(())
 }
 
-/// A request without a body, once more.
-fn copy_of(request: &Request<Body>) -> Request<Body> {
-    let mut copy = Request::new(Body::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
+/// What it takes to send a request once more that only reads and has no body.
+struct Spare {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
 }
 
-async fn send_on(
-    connection: &mut Connection,
-    request: Request<Body>,
-    limits: Limits,
-) -> Result<Response<Incoming>, Failed> {
-    let (request, activity) = match limits.first_byte {
-        Some(_) => {
-            let (head, body) = request.into_parts();
-            let (body, activity) = body.watched();
-            (Request::from_parts(head, body), activity)
-        }
-        None => (request, None),
-    };
-    let answering = connection.send(request);
-    let answer = match limits.first_byte {
-        None => answering.await,
-        Some(limit) => match within(limit, activity, answering).await {
-            Some(answer) => answer,
-            None => {
-                return Err(Failed::Final(
-                    Error::timeout(Phase::FirstByte, limit).with_reached(Reached::Maybe),
-                ));
-            }
-        },
-    };
-    answer.map_err(explain)
-}
+impl Spare {
+    fn of_a_read(request: &Request<Body>) -> Option<Self> {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        (reads && http_body::Body::is_end_stream(request.body())).then(|| Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        })
+    }
 
-/// Waits for an answer, as long as the request's own body was moving within the limit.
-async fn within<T>(
-    limit: Duration,
-    activity: Option<Activity>,
-    answering: impl Future<Output = T>,
-) -> Option<T> {
-    let mut answering = pin!(answering);
-    let mut end = Instant::now() + limit;
-    loop {
-        if let Ok(answer) = timeout_at(end, &mut answering).await {
-            return Some(answer);
-        }
-        let moved = activity.as_ref().and_then(Activity::last)?;
-        if moved + limit <= end {
-            return None;
-        }
-        end = moved + limit;
+    fn into_request(self) -> Request<Body> {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        request
     }
 }
 
-fn explain(mut failure: TrySendError<Request<Body>>) -> Failed {
-    let request = failure.take_message();
-    let error = failure.into_error();
-    if let Some(request) = request {
-        let error =
-            Error::new(ErrorKind::Interrupted, "the connection closed before the request could be sent")
-                .with_source(error);
-        return Failed::Unsent(Box::new(request), error);
+/// A request on its way, and what tells of its body.
+struct Begun<F> {
+    answering: F,
+    activity: Option<Activity>,
+}
+
+type Answering = Result<Response<Incoming>, TrySendError<Request<Body>>>;
+
+/// Hands the request to the connection. A function of its own, since a future would keep room for what it gives away.
+fn begin(
+    connection: &mut Connection,
+    request: &mut Option<Request<Body>>,
+    limits: Limits,
+) -> Option<Begun<impl Future<Output = Answering> + use<>>> {
+    let mut request = request.take()?;
+    let activity = limits.first_byte.and_then(|_| request.body_mut().watch());
+    Some(Begun { answering: connection.send(request), activity })
+}
+
+/// Sends the request; if not a byte of it left, it is put back.
+async fn send_on(
+    connection: &mut Connection,
+    request: &mut Option<Request<Body>>,
+    limits: Limits,
+) -> Result<Response<Incoming>, Failed> {
+    let Some(Begun { answering, activity }) = begin(connection, request, limits) else {
+        return Err(Failed::Final(Error::invalid("there is no request to send")));
+    };
+    let mut answering = pin!(answering);
+    let watchdog = connection.watchdog();
+    let mut end = limits.first_byte.map(|limit| (limit, end_of(limit, Instant::now())));
+    let answer = poll_fn(|cx| {
+        if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
+            return Poll::Ready(Ok(answer));
+        }
+        let Some((limit, end)) = &mut end else { return Poll::Pending };
+        loop {
+            ready!(watchdog.poll_expired(cx, *end));
+            // As long as the request's own body moves, nobody can expect an answer.
+            match activity.as_ref().and_then(Activity::last).map(|moved| end_of(*limit, moved)) {
+                Some(later) if later > *end => *end = later,
+                _ => {
+                    return Poll::Ready(Err(
+                        Error::timeout(Phase::FirstByte, *limit).with_reached(Reached::Maybe)
+                    ));
+                }
+            }
+        }
+    });
+    match answer.await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(mut failure)) => {
+            *request = failure.take_message();
+            Err(explain(failure.into_error(), request.is_some()))
+        }
+        Err(error) => Err(Failed::Final(error)),
+    }
+}
+
+fn explain(error: hyper::Error, unsent: bool) -> Failed {
+    if unsent {
+        let message = "the connection closed before the request could be sent";
+        return Failed::Unsent(Error::new(ErrorKind::Interrupted, message).with_source(error));
     }
     #[cfg(feature = "tls")]
     if let Some(cause) = crate::dial::tls::tls_cause(&error) {

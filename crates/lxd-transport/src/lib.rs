@@ -45,6 +45,7 @@ mod limits;
 mod pool;
 mod transport;
 mod upgrade;
+mod watchdog;
 
 #[cfg(feature = "unix")]
 pub mod discover;

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::connection::Connection;
+use crate::{connection::Connection, watchdog::end_of};
 
 /// A connection that just ended an answer may need a moment until it takes the next request. One that needs longer
 /// isn't worth waiting for.
@@ -47,20 +47,19 @@ impl Pool {
     }
 
     /// A connection that is ready for a request.
-    pub(crate) async fn checkout(&self) -> Option<Connection> {
-        while let Some(mut connection) = self.pop() {
-            if connection.is_ready() || matches!(timeout(SETTLING, connection.ready()).await, Ok(true)) {
+    pub(crate) async fn checkout(&self, now: Instant) -> Option<Connection> {
+        while let Some(mut connection) = self.pop(now) {
+            if connection.is_ready() || Box::pin(settles(&mut connection)).await {
                 return Some(connection);
             }
         }
         None
     }
 
-    fn pop(&self) -> Option<Connection> {
+    fn pop(&self, now: Instant) -> Option<Connection> {
         let runtime = Handle::current().id();
         let mut shelf = self.shelf();
-        let now = Instant::now();
-        shelf.idle.retain(|idle| !idle.connection.is_closed() && now < idle.since + self.idle_time);
+        shelf.idle.retain(|idle| !idle.connection.is_closed() && now < end_of(self.idle_time, idle.since));
         let place = shelf.idle.iter().rposition(|idle| idle.runtime == runtime)?;
         Some(shelf.idle.remove(place).connection)
     }
@@ -75,13 +74,14 @@ impl Pool {
         if shelf.idle.len() == self.max_idle {
             shelf.idle.remove(0);
         }
-        shelf.idle.push(Idle { connection, since: Instant::now(), runtime: handle.id() });
+        let since = Instant::now();
+        shelf.idle.push(Idle { connection, since, runtime: handle.id() });
         let has_reaper = shelf
             .reaper
             .as_ref()
             .is_some_and(|(task, runtime)| !task.is_finished() && *runtime == handle.id());
         if !has_reaper {
-            let task = handle.spawn(reap(Arc::downgrade(self))).abort_handle();
+            let task = handle.spawn(reap(Arc::downgrade(self), end_of(self.idle_time, since))).abort_handle();
             shelf.reaper = Some((task, handle.id()));
         }
     }
@@ -90,8 +90,8 @@ impl Pool {
     fn sweep(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut shelf = self.shelf();
-        shelf.idle.retain(|idle| !idle.connection.is_closed() && now < idle.since + self.idle_time);
-        let next = shelf.idle.iter().map(|idle| idle.since + self.idle_time).min();
+        shelf.idle.retain(|idle| !idle.connection.is_closed() && now < end_of(self.idle_time, idle.since));
+        let next = shelf.idle.iter().map(|idle| end_of(self.idle_time, idle.since)).min();
         if next.is_none() {
             // Within the lock, so that whoever puts a connection back from now on starts another.
             shelf.reaper = None;
@@ -112,10 +112,19 @@ impl Drop for Pool {
     }
 }
 
-/// Runs while there are idle connections, and holds on to nothing while it sleeps.
-async fn reap(pool: Weak<Pool>) {
-    while let Some(next) = pool.upgrade().and_then(|pool| pool.sweep()) {
+async fn settles(connection: &mut Connection) -> bool {
+    timeout(SETTLING, connection.ready()).await.unwrap_or(false)
+}
+
+/// Runs as long as there are idle connections whenever it looks, and holds on to nothing while it sleeps. It sleeps
+/// first: in a quick series of requests the one connection is mostly in use.
+async fn reap(pool: Weak<Pool>, mut next: Instant) {
+    loop {
         sleep_until(next).await;
+        match pool.upgrade().and_then(|pool| pool.sweep()) {
+            Some(later) => next = later,
+            None => return,
+        }
     }
 }
 

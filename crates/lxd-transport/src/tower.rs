@@ -31,7 +31,9 @@ use http::{Request, Response};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-use crate::{Body, BoxFuture, Endpoint, Error, ErrorKind, Limits, Phase, Reached, Transport};
+use crate::{
+    Body, BoxFuture, Endpoint, Error, ErrorKind, Limits, Phase, Reached, Transport, watchdog::end_of,
+};
 
 /// Limits on their way through a stack of services, to a [`TransportService`] that keeps them exactly.
 #[derive(Clone)]
@@ -90,7 +92,7 @@ where
                 .min_by_key(|(_, limit)| *limit);
             let response = match first {
                 None => sending.await?,
-                Some((phase, limit)) => match timeout_at(start + limit, &mut sending).await {
+                Some((phase, limit)) => match timeout_at(end_of(limit, start), &mut sending).await {
                     Ok(response) => response?,
                     // Below the stack is a transport that measures each phase by itself and will end this call.
                     Err(_) if taken.load(Ordering::Relaxed) => sending.await?,

@@ -9,7 +9,7 @@ use std::{
 use http::{Request, Response};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Body, Endpoint, Error, Limits, Phase, Reached};
+use crate::{Body, Endpoint, Error, Limits, Phase, Reached, watchdog::end_of};
 
 /// A boxed future that can travel between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -76,7 +76,7 @@ async fn guard(
         ends.into_iter().filter_map(|(phase, limit)| Some((phase, limit?))).min_by_key(|(_, limit)| *limit);
     let response = match first {
         None => sending.await?,
-        Some((phase, limit)) => timeout_at(start + limit, sending)
+        Some((phase, limit)) => timeout_at(end_of(limit, start), sending)
             .await
             .unwrap_or_else(|_| Err(Error::timeout(phase, limit).with_reached(Reached::Maybe)))?,
     };

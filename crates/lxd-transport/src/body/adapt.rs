@@ -71,10 +71,25 @@ where
 }
 
 /// A stream of chunks that promised its length.
+///
+/// The chunk that completes it is held back until the stream has said that it was the last: who sends the body stops
+/// asking once the length is reached, and would never learn of a surplus.
 pub(super) struct Sized<S> {
-    pub(super) stream: Pin<Box<S>>,
-    pub(super) length: u64,
-    pub(super) left: u64,
+    /// Gone once it has ended; not every stream bears to be asked again.
+    stream: Option<Pin<Box<S>>>,
+    length: u64,
+    left: u64,
+    last: Option<Bytes>,
+}
+
+impl<S> Sized<S> {
+    pub(super) fn new(length: u64, stream: S) -> Self {
+        Self { stream: Some(Box::pin(stream)), length, left: length, last: None }
+    }
+
+    fn surplus(&self) -> Error {
+        Error::invalid(format!("the body is longer than the {} bytes it promised", self.length))
+    }
 }
 
 impl<S, E> Body for Sized<S>
@@ -89,31 +104,41 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let chunk = match ready!(self.stream.as_mut().poll_next(cx)) {
-            Some(chunk) => chunk.map_err(source_failed),
-            None if self.left == 0 => return Poll::Ready(None),
-            None => {
-                let message =
-                    format!("the body ended {} bytes short of the {} it promised", self.left, self.length);
-                Err(Error::invalid(message))
+        loop {
+            let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+            let next = ready!(stream.as_mut().poll_next(cx));
+            if next.is_none() {
+                self.stream = None;
             }
-        };
-        Poll::Ready(Some(chunk.and_then(|chunk| {
-            let left = self.left.checked_sub(chunk.len() as u64);
-            self.left = left.ok_or_else(|| {
-                Error::invalid(format!("the body is longer than the {} bytes it promised", self.length))
-            })?;
-            Ok(Frame::data(chunk))
-        })))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        // Only the stream itself knows that nothing surplus comes; a length of zero is the exception.
-        self.length == 0
+            let chunk = match next {
+                None if self.left == 0 => {
+                    return Poll::Ready(self.last.take().map(|last| Ok(Frame::data(last))));
+                }
+                None => {
+                    let message = format!(
+                        "the body ended {} bytes short of the {} it promised",
+                        self.left, self.length
+                    );
+                    return Poll::Ready(Some(Err(Error::invalid(message))));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(source_failed(error)))),
+                Some(Ok(chunk)) => chunk,
+            };
+            match self.left.checked_sub(chunk.len() as u64) {
+                None => return Poll::Ready(Some(Err(self.surplus()))),
+                // An empty chunk changes nothing, before the end and after it.
+                Some(_) if chunk.is_empty() => {}
+                Some(0) => (self.left, self.last) = (0, Some(chunk)),
+                Some(left) => {
+                    self.left = left;
+                    return Poll::Ready(Some(Ok(Frame::data(chunk))));
+                }
+            }
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.left + self.last.as_ref().map_or(0, |last| last.len() as u64))
     }
 }
 

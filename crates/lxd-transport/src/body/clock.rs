@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{Error, Limits, Phase, Reached};
+use crate::{Error, Limits, Phase, Reached, watchdog::end_of};
 
 /// Runs out when nothing comes for too long, or when the whole takes too long.
 ///
@@ -17,7 +17,8 @@ use crate::{Error, Limits, Phase, Reached};
 #[derive(Default)]
 pub(super) struct Clock {
     idle: Option<Duration>,
-    total: Option<(Duration, Instant)>,
+    /// Seldom there, so it takes no room where it isn't.
+    total: Option<Box<(Duration, Instant)>>,
     timer: Option<Pin<Box<Sleep>>>,
     waiting: Option<Phase>,
 }
@@ -26,15 +27,15 @@ impl Clock {
     pub(super) const NONE: Self = Self { idle: None, total: None, timer: None, waiting: None };
 
     pub(super) fn new(limits: Limits, start: Instant) -> Self {
-        let total = limits.total.map(|total| (total, start + total));
+        let total = limits.total.map(|total| Box::new((total, end_of(total, start))));
         Self { idle: limits.idle, total, timer: None, waiting: None }
     }
 
     /// Something came. A server that never lets us wait must still end at the total.
     pub(super) fn check<T>(&mut self, came: T) -> Result<T, Error> {
         self.waiting = None;
-        match self.total {
-            Some((limit, end)) if Instant::now() >= end => Err(expired(Phase::Total, limit)),
+        match self.total.as_deref() {
+            Some((limit, end)) if Instant::now() >= *end => Err(expired(Phase::Total, *limit)),
             _ => Ok(came),
         }
     }
@@ -42,8 +43,8 @@ impl Clock {
     /// Nothing came yet: ready with an error once it is too late.
     pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         if self.waiting.is_none() {
-            let idle = self.idle.map(|idle| (Phase::Idle, Instant::now() + idle));
-            let total = self.total.map(|(_, end)| (Phase::Total, end));
+            let idle = self.idle.map(|idle| (Phase::Idle, end_of(idle, Instant::now())));
+            let total = self.total.as_deref().map(|(_, end)| (Phase::Total, *end));
             let Some((phase, end)) = idle.into_iter().chain(total).min_by_key(|(_, end)| *end) else {
                 return Poll::Pending;
             };
@@ -55,7 +56,8 @@ impl Clock {
         }
         let (Some(timer), Some(phase)) = (&mut self.timer, self.waiting) else { return Poll::Pending };
         ready!(timer.as_mut().poll(cx));
-        let limit = if phase == Phase::Idle { self.idle } else { self.total.map(|(total, _)| total) };
+        let limit =
+            if phase == Phase::Idle { self.idle } else { self.total.as_deref().map(|(total, _)| *total) };
         Poll::Ready(expired(phase, limit.unwrap_or_default()))
     }
 }

@@ -4,7 +4,11 @@
 //! daemon for the time of the tour, if LXD or Incus is installed and it may (root). Where neither is to be had it
 //! says so. Everything it makes has a name that begins with `lxd-tour-`, and it removes all of it.
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    io::{Write, stdout},
+    process::ExitCode,
+};
 
 use lxd_storage::{
     Client, MoveTo, PoolHandle, Volume,
@@ -31,7 +35,7 @@ async fn main() -> ExitCode {
 async fn find_or_start() -> Result<(Client, Option<Lab>), String> {
     let not_found = match Client::local().await {
         Ok(client) => {
-            println!("Server: the one of this machine, {}", client.endpoint());
+            say(format!("Server: the one of this machine, {}", client.endpoint()));
             return Ok((client, None));
         }
         Err(error) => error,
@@ -48,7 +52,7 @@ async fn find_or_start() -> Result<(Client, Option<Lab>), String> {
         let socket = lab.daemon(slot).map(|daemon| daemon.socket());
         match socket {
             Ok(socket) => {
-                println!("Server: a private {slot}, started for this tour");
+                say(format!("Server: a private {slot}, started for this tour"));
                 return Ok((Client::unix(socket), Some(lab)));
             }
             Err(reason) => reasons.push(format!("a private {slot} cannot be started: {reason}")),
@@ -60,12 +64,11 @@ async fn find_or_start() -> Result<(Client, Option<Lab>), String> {
 async fn tour(client: &Client) -> Result<(), Box<dyn Error>> {
     let server = client.server().await?;
     let environment = &server.environment;
-    println!(
-        "        {} {}, {} API extensions\n",
-        environment.server,
-        environment.server_version,
-        server.api_extensions.len()
-    );
+    let extensions = server.api_extensions.len();
+    say(format!(
+        "        {} {}, {extensions} API extensions\n",
+        environment.server, environment.server_version
+    ));
 
     let id = std::process::id();
     let (first, second) = (format!("lxd-tour-{id}-a"), format!("lxd-tour-{id}-b"));
@@ -75,7 +78,7 @@ async fn tour(client: &Client) -> Result<(), Box<dyn Error>> {
     for name in [&first, &second] {
         remove_pool(&client.storage_pool(name.as_str())).await?;
     }
-    println!("{:<44} pools {first} and {second} are gone", "Clean up");
+    say(format!("{:<44} pools {first} and {second} are gone", "Clean up"));
     outcome
 }
 
@@ -114,7 +117,7 @@ async fn walk(client: &Client, first: &str, second: &str) -> Result<(), Box<dyn 
     source.name = data.name().to_owned();
     let mut copy = volumes
         .create(StorageVolumesPost::new("copy").with_source(source))
-        .with_progress(|progress| println!("    ... {progress}"))
+        .with_progress(|progress| say(format!("    ... {progress}")))
         .await?;
     step("Copy in the background, with progress", copy.name());
 
@@ -122,7 +125,7 @@ async fn walk(client: &Client, first: &str, second: &str) -> Result<(), Box<dyn 
     copy.move_to(MoveTo::pool(second).with_name("archived")).await?;
     step("Rename, then move to the other pool", format!("{} in {}", copy.name(), copy.pool().name()));
 
-    println!();
+    say("");
     print_table(&[fast.volumes().all().await?, archive.volumes().all().await?].concat());
 
     data.delete().await?;
@@ -131,8 +134,13 @@ async fn walk(client: &Client, first: &str, second: &str) -> Result<(), Box<dyn 
     Ok(())
 }
 
+/// Prints a line. Nobody may be reading any more, and that must not keep the tour from cleaning up.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(stdout(), "{line}");
+}
+
 fn step(what: &str, result: impl std::fmt::Display) {
-    println!("{what:<44} {result}");
+    say(format!("{what:<44} {result}"));
 }
 
 fn human(size: Option<Size>) -> String {
@@ -142,7 +150,7 @@ fn human(size: Option<Size>) -> String {
 fn print_table(volumes: &[Volume]) {
     let row = |cells: [&str; 6]| {
         let [pool, kind, name, content, size, description] = cells;
-        println!("{pool:<22} {kind:<8} {name:<20} {content:<11} {size:>8}  {description}");
+        say(format!("{pool:<22} {kind:<8} {name:<20} {content:<11} {size:>8}  {description}"));
     };
     row(["POOL", "TYPE", "NAME", "CONTENT", "SIZE", "DESCRIPTION"]);
     for volume in volumes {
@@ -155,7 +163,7 @@ fn print_table(volumes: &[Volume]) {
             volume.description(),
         ]);
     }
-    println!();
+    say("");
 }
 
 /// Deletes a pool of the tour with all that is in it.

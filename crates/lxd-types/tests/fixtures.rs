@@ -1,0 +1,228 @@
+//! Answers captured from live servers go decode, encode, equal.
+//!
+//! `cargo xtask fixtures` captures them anew from private daemons; paths, host names, certificates and secrets of that
+//! machine are replaced by others of the same form.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::{fs, path::Path};
+
+use lxd_types::{
+    ContentType, Envelope, Operation, OperationClass, PoolStatus, Reference, ResourcesStoragePool,
+    ResponseType, Server, ServerFamily, StatusCode, StoragePool, StorageVolume, StorageVolumeSnapshot,
+    StorageVolumeState, UsedBy, VolumeType,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+const FAMILIES: [&str; 2] = ["lxd-5.0", "incus-6.0"];
+
+fn read(family: &str, name: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(family)
+        .join(format!("{name}.json"));
+    fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn decode<T: DeserializeOwned>(family: &str, name: &str) -> T {
+    let body = read(family, name);
+    let envelope = Envelope::parse(body.as_bytes()).unwrap();
+    envelope.decode().unwrap_or_else(|error| panic!("{family}/{name}: {error}"))
+}
+
+/// What null, absent, empty and zero stand for alike, removed; everything else as it is.
+fn essence(value: &Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::String(text) if text == "0001-01-01T00:00:00Z" => None,
+        Value::Array(items) if items.is_empty() => None,
+        Value::Array(items) => Some(items.iter().map(|item| essence(item).unwrap_or(Value::Null)).collect()),
+        Value::Object(fields) => {
+            let fields: serde_json::Map<_, _> =
+                fields.iter().filter_map(|(key, value)| Some((key.clone(), essence(value)?))).collect();
+            (!fields.is_empty()).then_some(Value::Object(fields))
+        }
+        other => Some(other.clone()),
+    }
+}
+
+/// Decodes, encodes and compares with what was captured; decodes that again and compares with the first.
+fn round_trip<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(family: &str, name: &str) -> T {
+    let captured: Value = serde_json::from_str(&read(family, name)).unwrap();
+    let decoded: T = decode(family, name);
+    let encoded = serde_json::to_value(&decoded).unwrap();
+    assert_eq!(essence(&encoded), essence(&captured["metadata"]), "{family}/{name}");
+    assert_eq!(serde_json::from_value::<T>(encoded).unwrap(), decoded, "{family}/{name}");
+    decoded
+}
+
+#[test]
+fn every_fixture_is_read_by_some_test() {
+    let read_here =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures.rs")).unwrap();
+    for family in FAMILIES {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(family);
+        for entry in fs::read_dir(folder).unwrap() {
+            let name = entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned();
+            assert!(read_here.contains(&format!("\"{name}\"")), "nothing reads {family}/{name}.json");
+        }
+    }
+}
+
+#[test]
+fn servers() {
+    for (family, expected) in [("lxd-5.0", ServerFamily::Lxd), ("incus-6.0", ServerFamily::Incus)] {
+        let server: Server = round_trip(family, "server");
+        assert!(server.is_trusted());
+        assert_eq!(server.environment.server, expected);
+        assert!(server.api_extensions.has("storage") && server.api_extensions.len() > 300);
+        assert!(server.environment.storage_supported_drivers.iter().any(|driver| driver.name == "dir"));
+        assert_eq!(server.api_extensions.has("storage_buckets"), expected == ServerFamily::Incus);
+    }
+}
+
+#[test]
+fn pools() {
+    for family in FAMILIES {
+        for name in ["pool-unused", "pool-dir", "pool-btrfs"] {
+            let pool: StoragePool = round_trip(family, name);
+            assert_eq!((pool.status, &*pool.locations), (PoolStatus::Created, &["none".to_owned()][..]));
+        }
+        let unused: StoragePool = decode(family, "pool-unused");
+        assert!(unused.used_by.is_empty());
+        assert_eq!(unused.config.size("rsync.bwlimit").unwrap().map(|size| size.bytes()), Some(1_000_000));
+        let btrfs: StoragePool = decode(family, "pool-btrfs");
+        assert_eq!(btrfs.config.size("size").unwrap().map(|size| size.bytes()), Some(512 << 20));
+
+        let all: Vec<StoragePool> = round_trip(family, "pools-full");
+        assert_eq!(all.len(), round_trip::<Vec<String>>(family, "pools").len());
+        for name in ["pool-resources", "pool-resources-btrfs"] {
+            assert!(round_trip::<ResourcesStoragePool>(family, name).space.total > 0);
+        }
+    }
+}
+
+#[test]
+fn users_of_a_pool() {
+    for family in FAMILIES {
+        let pool: StoragePool = decode(family, "pool-dir");
+        let parse = if family == "lxd-5.0" { Reference::parse_twice_encoded } else { Reference::parse };
+        let users: Vec<UsedBy> = pool.used_by.iter().map(|url| parse(url).used_by).collect();
+        let odd = UsedBy::Volume {
+            pool: "dir0".into(),
+            volume_type: VolumeType::Custom,
+            name: "odd é 100%".into(),
+        };
+        assert!(users.contains(&odd), "{users:?}");
+        assert!(
+            users.iter().any(|user| matches!(user, UsedBy::Instance { name, .. } if name == "c")),
+            "{users:?}"
+        );
+        assert!(
+            users.iter().any(|user| matches!(user, UsedBy::Profile { name, .. } if name == "p")),
+            "{users:?}"
+        );
+        assert!(!users.contains(&UsedBy::Other), "{users:?}");
+    }
+}
+
+#[test]
+fn volumes() {
+    for family in FAMILIES {
+        let custom: StorageVolume = round_trip(family, "volume-custom");
+        assert_eq!(
+            (&*custom.name, custom.volume_type, custom.content_type),
+            ("sized", VolumeType::Custom, ContentType::Filesystem)
+        );
+        assert_eq!(custom.config.size("size").unwrap().map(|size| size.bytes()), Some(16 << 20));
+        assert_eq!(custom.created_at.is_some(), family == "incus-6.0");
+        assert_eq!(round_trip::<StorageVolume>(family, "volume-block").content_type, ContentType::Block);
+        assert_eq!(
+            round_trip::<StorageVolume>(family, "volume-container").volume_type,
+            VolumeType::Container
+        );
+
+        let all: Vec<StorageVolume> = round_trip(family, "volumes-full");
+        assert_eq!(all.len(), round_trip::<Vec<String>>(family, "volumes").len());
+        assert_eq!(all.iter().filter(|volume| volume.is_snapshot()).count(), 1);
+        assert!(round_trip::<Vec<StorageVolume>>(family, "volumes-none").is_empty());
+        let snapshots: Vec<StorageVolumeSnapshot> = round_trip(family, "volume-snapshots");
+        assert_eq!(snapshots.iter().map(StorageVolumeSnapshot::short_name).collect::<Vec<_>>(), ["s0"]);
+        let state: StorageVolumeState = round_trip(family, "volume-state");
+        assert!(state.usage.is_some_and(|usage| usage.used < 16 << 20));
+    }
+}
+
+#[test]
+fn answers_without_an_object() {
+    for family in FAMILIES {
+        for name in ["pool-created", "volume-created", "volume-renamed", "volume-changed"] {
+            let body = read(family, name);
+            let envelope = Envelope::parse(body.as_bytes()).unwrap();
+            assert_eq!(
+                (envelope.response_type, envelope.error_code),
+                (ResponseType::Sync, 0),
+                "{family}/{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn errors() {
+    for family in FAMILIES {
+        for (name, code) in
+            [("error-not-found", 404), ("error-exists", 409), ("error-bad-name", 400), ("error-in-use", 400)]
+        {
+            let body = read(family, name);
+            let envelope = Envelope::parse(body.as_bytes()).unwrap();
+            assert_eq!(
+                (envelope.response_type, envelope.error_code),
+                (ResponseType::Error, code),
+                "{family}/{name}"
+            );
+            assert!(!envelope.error.is_empty() && envelope.metadata.is_none());
+        }
+    }
+}
+
+#[test]
+fn operations() {
+    for family in FAMILIES {
+        for name in ["operation-copy", "operation-snapshot", "operation-migration"] {
+            let body = read(family, name);
+            let envelope = Envelope::parse(body.as_bytes()).unwrap();
+            assert_eq!(envelope.response_type, ResponseType::Async);
+            let operation: Operation = round_trip(family, name);
+            assert_eq!(envelope.operation, format!("/1.0/operations/{}", operation.id));
+            assert!(!operation.status_code.is_final());
+        }
+        let done: Operation = round_trip(family, "operation-done");
+        assert_eq!((done.status_code, done.class), (StatusCode::SUCCESS, OperationClass::Task));
+        let running: Operation = round_trip(family, "operation-running");
+        assert_eq!(running.secrets().names().collect::<Vec<_>>(), ["control", "fs"]);
+        assert!(!format!("{running:?}").contains("5ec3e7"), "secrets stay out of Debug");
+        let all: std::collections::BTreeMap<String, Vec<Operation>> = round_trip(family, "operations");
+        assert!(all["running"].iter().any(|listed| listed.id == running.id));
+    }
+}
+
+/// A failed operation and a wait that came to its end, in the two ways in which servers tell of them.
+#[test]
+fn two_ways_to_wait() {
+    let failed: Operation = round_trip("lxd-5.0", "operation-failed");
+    assert_eq!(failed.status_code, StatusCode::FAILURE);
+    assert!(failed.err.contains("not found"), "{}", failed.err);
+    let over: Operation = round_trip("lxd-5.0", "operation-wait-over");
+    assert_eq!(over.status_code, StatusCode::RUNNING);
+
+    for (name, code, text) in
+        [("operation-failed", 404, "not found"), ("operation-wait-over", 500, "context deadline exceeded")]
+    {
+        let body = read("incus-6.0", name);
+        let envelope = Envelope::parse(body.as_bytes()).unwrap();
+        assert_eq!((envelope.response_type, envelope.error_code), (ResponseType::Error, code));
+        assert!(envelope.error.contains(text), "{}", envelope.error);
+    }
+}

@@ -1,0 +1,168 @@
+//! `cargo xtask layers`: who may depend on whom, and what each layer costs.
+//!
+//! The layering is only worth something as long as somebody checks it. What is asserted here are absences.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use crate::command::{cargo, output, root};
+
+/// Features of a crate, with the name that the README uses.
+const COUNTED: [(&str, &str, &str); 6] = [
+    ("lxd-types", "", "lxd-types"),
+    ("lxd-transport", "", "lxd-transport, no features"),
+    ("lxd-transport", "unix", "lxd-transport, unix"),
+    ("lxd-transport", "unix,ring", "lxd-transport, unix + ring"),
+    ("lxd-storage", "unix", "lxd-storage, unix"),
+    ("lxd-storage", "unix,tls", "lxd-storage, unix + tls"),
+];
+
+/// What no crate below may bring in: (crate, its features, names that begin like this, why).
+const ABSENT: [(&str, &str, &[&str], &str); 3] = [
+    (
+        "lxd-types",
+        "",
+        &[
+            "tokio",
+            "hyper",
+            "http",
+            "futures",
+            "async",
+            "mio",
+            "tower",
+            "rustls",
+            "tracing",
+            "lxd-transport",
+            "lxd-storage",
+        ],
+        "the types do no I/O, know no HTTP and need no runtime",
+    ),
+    (
+        "lxd-transport",
+        "unix,ring,tower",
+        &["serde", "lxd-types", "lxd-storage"],
+        "the transport knows no schema",
+    ),
+    (
+        "lxd-storage",
+        "",
+        &["hyperlocal", "rustls", "tokio-rustls", "ring"],
+        "without features the client brings no dialer",
+    ),
+];
+
+/// What lxd-storage may not name, neither in its manifest nor in its source.
+const FOREIGN_TO_STORAGE: [&str; 4] = ["hyper", "hyper-util", "hyperlocal", "rustls"];
+
+pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
+    for (package, features, names, why) in ABSENT {
+        let tree = tree(package, features)?;
+        let broken: Vec<&String> =
+            tree.iter().filter(|name| names.iter().any(|start| is_or_extends(name, start))).collect();
+        if !broken.is_empty() {
+            return Err(format!("{package} depends on {broken:?}, but {why}"));
+        }
+    }
+    storage_names_nothing_foreign()?;
+
+    let mut table = String::new();
+    for (package, features, name) in COUNTED {
+        let count = tree(package, features)?.len() + 1;
+        table.push_str(&format!("| {name} | {count} |\n"));
+    }
+    print!("The layers hold. Crates compiled, each with itself:\n\n{table}");
+    if arguments == ["--check-readme"] {
+        let readme =
+            fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))?;
+        let stale: Vec<&str> = table.lines().filter(|line| !readme.contains(line)).collect();
+        if !stale.is_empty() {
+            return Err(format!("README.md lacks these lines:\n{}", stale.join("\n")));
+        }
+    }
+    Ok(())
+}
+
+/// `hyper` covers `hyper-util`, and not `hyperion`.
+fn is_or_extends(name: &str, start: &str) -> bool {
+    name.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+}
+
+/// The names of all crates that a crate compiles besides itself.
+fn tree(package: &str, features: &str) -> Result<BTreeSet<String>, String> {
+    let printed = output(&mut cargo(&[
+        "tree",
+        "--package",
+        package,
+        "--no-default-features",
+        "--features",
+        features,
+        "--edges",
+        "normal,build",
+        "--target",
+        "x86_64-unknown-linux-gnu",
+        "--prefix",
+        "none",
+        "--no-dedupe",
+        "--format",
+        "{p}",
+    ]))?;
+    // "name v1.2.3 (path or marks)": two versions of one crate count twice.
+    let crates = printed.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (name, version) = (words.next()?, words.next()?);
+        (name != package).then(|| (name.to_owned(), version.to_owned()))
+    });
+    let crates: BTreeSet<(String, String)> = crates.collect();
+    let names: BTreeSet<String> = crates.iter().map(|(name, _)| name.clone()).collect();
+    if names.len() != crates.len() {
+        return Err(format!("{package} compiles some crate in two versions: {crates:?}"));
+    }
+    Ok(names)
+}
+
+fn storage_names_nothing_foreign() -> Result<(), String> {
+    let folder = root().join("crates/lxd-storage");
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).map_err(|error| error.to_string())?;
+    let declared = |name: &str| {
+        manifest
+            .lines()
+            .any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '.', '='])))
+    };
+    if let Some(name) = FOREIGN_TO_STORAGE.iter().find(|name| declared(name)) {
+        return Err(format!("lxd-storage declares {name}, which is the transport's affair"));
+    }
+    let mut sources = Vec::new();
+    collect_sources(&folder.join("src"), &mut sources)?;
+    for (path, text) in sources {
+        for name in FOREIGN_TO_STORAGE {
+            let path_start = format!("{}::", name.replace('-', "_"));
+            if text.contains(&path_start) {
+                return Err(format!("{path} names {path_start}, which is the transport's affair"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn collect_sources(folder: &Path, found: &mut Vec<(String, String)>) -> Result<(), String> {
+    for entry in fs::read_dir(folder).map_err(|error| error.to_string())? {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        if path.is_dir() {
+            collect_sources(&path, found)?;
+        } else {
+            let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            found.push((path.display().to_string(), text));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_or_extends;
+
+    #[test]
+    fn names_match_whole_words() {
+        assert!(is_or_extends("hyper", "hyper") && is_or_extends("hyper-util", "hyper"));
+        assert!(is_or_extends("futures-core", "futures") && !is_or_extends("hyperlocal", "hyper"));
+    }
+}

@@ -106,3 +106,8 @@ pub use self::{
     volume::{Volume, VolumeHandle},
     volumes::Volumes,
 };
+
+/// The examples of the README, as tests.
+#[cfg(all(doctest, feature = "unix", feature = "tls"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

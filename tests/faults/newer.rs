@@ -61,7 +61,7 @@ async fn background_changes_are_awaited_before_anything_is_read_back() {
     let mut pool = pools.storage_pools().create(StoragePoolsPost::new("p", "dir")).await.unwrap();
     pool.set_description("d");
     pool.save().await.unwrap();
-    pool.patch(lxd_storage::types::Patch::new().with_config("user.k", "v")).await.unwrap();
+    pool.patch(&lxd_storage::types::Patch::new().with_config("user.k", "v")).await.unwrap();
     pool.delete().await.unwrap();
     assert_eq!(waits.load(Ordering::SeqCst), 4);
     // After each change the operation is awaited first, and only then is the object read.

@@ -61,7 +61,7 @@ async fn d03_objects_are_not_stale_after_put_and_patch(ctx: Ctx) {
     for round in 0..5 {
         let mut put = volume.object().to_put();
         put.config.set("user.round", round);
-        volume.put(put).await.unwrap();
+        volume.put(&put).await.unwrap();
         assert_eq!(volume.config().text("user.round"), Some(&*round.to_string()));
     }
     volume.delete().await.unwrap();

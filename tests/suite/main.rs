@@ -59,12 +59,17 @@ fn main() -> ExitCode {
         }
         for wire in [Wire::Unix, Wire::Tls] {
             for (module, cases) in modules {
+                // It takes two servers of one family, and the lab has two LXD.
+                if module == "migration" && slot == Slot::Incus {
+                    continue;
+                }
                 for case in cases {
                     let lab = lab.clone();
                     let name = format!("{slot}::{wire}::{module}::{}", case.name);
-                    let skip = absent.is_some() || (module == "migration" && slot == Slot::Incus);
-                    trials
-                        .push(Trial::test(name, move || run(case, lab, slot, wire)).with_ignored_flag(skip));
+                    trials.push(
+                        Trial::test(name, move || run(case, lab, slot, wire))
+                            .with_ignored_flag(absent.is_some()),
+                    );
                 }
             }
         }

@@ -167,10 +167,10 @@ async fn save_put_and_patch_read_back(ctx: Ctx) {
     let mut put = pool.object().to_put();
     put.description = "put".to_owned();
     put.config.remove("rsync.bwlimit");
-    pool.put(put).await.unwrap();
+    pool.put(&put).await.unwrap();
     assert_eq!((pool.description(), pool.config().text("rsync.bwlimit")), ("put", None));
 
-    pool.patch(Patch::new().with_config("rsync.bwlimit", "2MB")).await.unwrap();
+    pool.patch(&Patch::new().with_config("rsync.bwlimit", "2MB")).await.unwrap();
     assert_eq!((pool.description(), pool.config().text("rsync.bwlimit")), ("put", Some("2MB")));
     pool.delete().await.unwrap();
 }
@@ -260,7 +260,8 @@ async fn delete_and_use_afterwards(ctx: Ctx) {
     let mut pool = ctx.new_pool("p").await;
     pool.delete().await.unwrap();
     ctx.sent.take();
-    for error in [pool.sync().await, pool.save().await, pool.delete().await, pool.patch(Patch::new()).await] {
+    for error in [pool.sync().await, pool.save().await, pool.delete().await, pool.patch(&Patch::new()).await]
+    {
         let error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.to_string().contains("was deleted through this handle"), "{error}");

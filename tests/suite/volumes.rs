@@ -157,15 +157,15 @@ async fn put_and_patch_read_back(ctx: Ctx) {
     for pool in ctx.ready_pools() {
         let post = StorageVolumesPost::new(ctx.name("v")).with_description("d").with_config("user.a", "1");
         let mut volume = pool.volumes().create(post).await.unwrap();
-        volume.patch(Patch::new().with_config("user.b", "2")).await.unwrap();
+        volume.patch(&Patch::new().with_config("user.b", "2")).await.unwrap();
         assert_eq!(volume.description(), "d", "a patch must not clear the description");
         assert_eq!((volume.config().text("user.a"), volume.config().text("user.b")), (Some("1"), Some("2")));
-        volume.patch(Patch::new().with_config("user.a", "").with_description("e")).await.unwrap();
+        volume.patch(&Patch::new().with_config("user.a", "").with_description("e")).await.unwrap();
         assert_eq!((volume.description(), volume.config().text("user.a")), ("e", None));
 
         let mut put = volume.object().to_put();
         put.config.set("user.c", 3);
-        volume.put(put).await.unwrap();
+        volume.put(&put).await.unwrap();
         assert_eq!((volume.description(), volume.config().text("user.c")), ("e", Some("3")));
         assert_eq!(volume.object(), volume.get().await.unwrap().object());
         volume.delete().await.unwrap();
@@ -290,7 +290,7 @@ async fn delete_and_use_afterwards(ctx: Ctx) {
         volume.delete().await,
         volume.rename("x").await,
         volume.move_to(MoveTo::pool("x")).await,
-        volume.patch(Patch::new()).await,
+        volume.patch(&Patch::new()).await,
     ] {
         let error = outcome.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);

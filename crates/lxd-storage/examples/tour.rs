@@ -108,7 +108,7 @@ async fn walk(client: &Client, first: &str, second: &str) -> Result<(), Box<dyn 
     data.save().await?;
     step("Resize", format!("{:?}", data.config().text("size")));
 
-    data.patch(Patch::new().with_config("user.owner", "tour")).await?;
+    data.patch(&Patch::new().with_config("user.owner", "tour")).await?;
     step("Patch, and the description stays", format!("{:?}", data.description()));
 
     let mut source = StorageVolumeSource::default();

@@ -84,6 +84,7 @@ mod pool;
 mod pools;
 mod raw;
 mod route;
+mod used_by;
 mod volume;
 mod volumes;
 mod wait;

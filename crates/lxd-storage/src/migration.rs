@@ -15,6 +15,7 @@ use lxd_types::{
 
 use crate::{
     Change, Error, ErrorKind, PoolHandle, Volume, VolumeHandle,
+    object::Address,
     pending::{BoxFuture, ChangeRequest},
     wait::OnProgress,
 };
@@ -223,7 +224,7 @@ impl Migration {
 
     async fn pull_once(&self, post: &StorageVolumesPost) -> Result<(), Error> {
         let client = self.pool.client();
-        let route = self.pool.route()?.literal("volumes").literal("custom");
+        let route = self.pool.path()?.literal("volumes").literal("custom");
         let request = ChangeRequest::new(Method::POST, client.scoped(route)).json(post)?;
         let request = request.needs("storage_api_remote_volume_handling");
         let mut pending = Change::new(client, Ok(request), |_| async { Ok(()) }).start().await?;

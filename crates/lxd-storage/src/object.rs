@@ -1,66 +1,213 @@
-//! What a handle with state keeps of its object.
+//! What pools and volumes have in common: an address, and an object behind it that is read, edited and written back.
 
-use crate::{ETag, Error, ErrorKind};
+use http::Method;
+use lxd_types::{Config, Patch};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    Change, Client, ETag, Error, ErrorKind, check,
+    edit::{Races, confirm},
+    pending::ChangeRequest,
+    route::Route,
+};
+
+/// The address of an object on a server.
+pub(crate) trait Address: Clone {
+    /// What a `GET` gives.
+    type Object: Clone + DeserializeOwned;
+    /// What a `PUT` takes.
+    type Put: PartialEq + Clone + Serialize;
+
+    /// The server, with project and cluster member.
+    fn server(&self) -> &Client;
+    /// The path, without project and cluster member.
+    fn path(&self) -> Result<Route, Error>;
+    /// The object in a few words, for errors.
+    fn in_words(&self) -> String;
+
+    fn description(object: &Self::Object) -> &str;
+    fn config(object: &Self::Object) -> &Config;
+    fn to_put(object: &Self::Object) -> Self::Put;
+    fn put_config(put: &Self::Put) -> &Config;
+    /// The ETag of an object that came without one, where it can be computed.
+    fn own_etag(object: &Self::Object) -> Option<ETag>;
+
+    fn scoped(&self) -> Result<Route, Error> {
+        self.path().map(|route| self.server().scoped(route))
+    }
+
+    fn request(&self, method: Method) -> Result<ChangeRequest, Error> {
+        Ok(ChangeRequest::new(method, self.scoped()?))
+    }
+
+    async fn read(&self) -> Result<Local<Self>, Error> {
+        let answer = self.server().get(self.scoped(), &[]).await?;
+        Ok(Local { object: answer.decode()?, before: None, etag: answer.etag, listed: false, deleted: false })
+    }
+
+    /// Only "not found" counts as no.
+    async fn is_there(&self) -> Result<bool, Error> {
+        match self.server().get(self.scoped(), &[]).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn replace(&self, put: &Self::Put) -> Change<()> {
+        let request = check::sizes(Self::put_config(put)).and_then(|()| self.request(Method::PUT)?.json(put));
+        Change::new(self.server(), request, |_| async { Ok(()) })
+    }
+
+    fn change_some(&self, patch: &Patch) -> Change<()> {
+        let request = check::sizes(&patch.config).and_then(|()| self.request(Method::PATCH)?.json(patch));
+        Change::new(self.server(), request, |_| async { Ok(()) })
+    }
+
+    fn remove(&self) -> Change<()> {
+        Change::new(self.server(), self.request(Method::DELETE), |_| async { Ok(()) })
+    }
+
+    /// Reads, lets the caller change, writes back if something changed, and begins again after a lost race.
+    async fn edit_until_won(
+        &self,
+        mut change: impl FnMut(&mut Self::Put) + Send,
+    ) -> Result<Local<Self>, Error> {
+        let queue = self.server().turns().of(&self.scoped()?.uri()?.to_string());
+        let _turn = queue.lock().await;
+        let mut races = Races::default();
+        loop {
+            match self.edit_once(&mut change).await {
+                Err(error) => races.again_after(error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn edit_once(
+        &self,
+        change: &mut (impl FnMut(&mut Self::Put) + Send),
+    ) -> Result<Local<Self>, Error> {
+        let mut local = self.read().await?;
+        let before = Self::to_put(&local.object);
+        let mut put = before.clone();
+        change(&mut put);
+        if put != before {
+            local.put(self, &put).await?;
+            confirm(Self::put_config(&before), Self::put_config(&put), Self::config(&local.object))?;
+        }
+        Ok(local)
+    }
+
+    /// Patches what is there now, whose description stays unless the patch has one.
+    async fn patch_once(&self, mut patch: Patch) -> Result<(), Error> {
+        let now = self.read().await?;
+        patch.description.get_or_insert_with(|| Self::description(&now.object).to_owned());
+        let change = self.change_some(&patch);
+        match now.etag() {
+            Some(etag) => change.if_match(&etag).await,
+            None => change.await,
+        }
+    }
+}
 
 /// An object as it was read and perhaps edited since.
 #[derive(Clone, Debug)]
-pub(crate) struct Local<T> {
-    object: T,
+pub(crate) struct Local<A: Address> {
+    object: A::Object,
     /// As it was read, kept only once the object was edited.
-    before: Option<Box<T>>,
+    before: Option<Box<A::Object>>,
     etag: Option<ETag>,
     listed: bool,
     deleted: bool,
 }
 
-impl<T: Clone> Local<T> {
-    /// An object read by itself.
-    pub(crate) fn read(object: T, etag: Option<ETag>) -> Self {
-        Self { object, before: None, etag, listed: false, deleted: false }
-    }
-
+impl<A: Address> Local<A> {
     /// An object out of a list, which brings no ETags.
-    pub(crate) fn listed(object: T) -> Self {
-        Self { listed: true, ..Self::read(object, None) }
+    pub(crate) fn listed(object: A::Object) -> Self {
+        Self { object, before: None, etag: None, listed: true, deleted: false }
     }
 
-    pub(crate) fn is_listed(&self) -> bool {
-        self.listed
-    }
-
-    /// The object without the edits.
-    pub(crate) fn as_read(&self) -> &T {
-        self.before.as_deref().unwrap_or(&self.object)
-    }
-
-    pub(crate) fn object(&self) -> &T {
+    pub(crate) fn object(&self) -> &A::Object {
         &self.object
     }
 
-    pub(crate) fn etag(&self) -> Option<&ETag> {
-        self.etag.as_ref()
-    }
-
-    pub(crate) fn edit(&mut self) -> &mut T {
+    /// For edits: keeps the object as it was.
+    pub(crate) fn object_mut(&mut self) -> &mut A::Object {
         if self.before.is_none() {
             self.before = Some(Box::new(self.object.clone()));
         }
         &mut self.object
     }
 
-    pub(crate) fn mark_deleted(&mut self) {
-        self.deleted = true;
-    }
-
-    pub(crate) fn is_deleted(&self) -> bool {
-        self.deleted
-    }
-
-    /// Fails if the object is no longer what it was when it was read.
-    pub(crate) fn still_as_read(&self, now: &T, same: impl Fn(&T, &T) -> bool) -> Result<(), Error> {
-        if same(self.as_read(), now) {
-            return Ok(());
+    /// The version that was read; none out of a list.
+    pub(crate) fn etag(&self) -> Option<ETag> {
+        match &self.etag {
+            Some(etag) => Some(etag.clone()),
+            None if self.listed => None,
+            None => A::own_etag(self.as_read()),
         }
-        Err(Error::new(ErrorKind::PreconditionFailed, "it is no longer as it was when it was listed"))
+    }
+
+    fn as_read(&self) -> &A::Object {
+        self.before.as_deref().unwrap_or(&self.object)
+    }
+
+    /// Fails once the object was deleted through this handle.
+    pub(crate) fn alive(&self, address: &A) -> Result<(), Error> {
+        if self.deleted { Err(Error::deleted(address.in_words())) } else { Ok(()) }
+    }
+
+    pub(crate) async fn sync(&mut self, address: &A) -> Result<(), Error> {
+        self.alive(address)?;
+        *self = address.read().await?;
+        Ok(())
+    }
+
+    pub(crate) async fn save(&mut self, address: &A) -> Result<(), Error> {
+        let put = A::to_put(&self.object);
+        self.put(address, &put).await
+    }
+
+    pub(crate) async fn put(&mut self, address: &A, put: &A::Put) -> Result<(), Error> {
+        self.alive(address)?;
+        // What will be refused anyway needs no question before it.
+        check::sizes(A::put_config(put))?;
+        let etag = self.current_etag(address).await?;
+        address.replace(put).if_match(&etag).await?;
+        self.sync(address).await
+    }
+
+    pub(crate) async fn patch(&mut self, address: &A, patch: &Patch) -> Result<(), Error> {
+        self.alive(address)?;
+        check::sizes(&patch.config)?;
+        let mut races = Races::default();
+        while let Err(error) = address.patch_once(patch.clone()).await {
+            races.again_after(error).await?;
+        }
+        self.sync(address).await
+    }
+
+    pub(crate) async fn delete(&mut self, address: &A) -> Result<(), Error> {
+        self.alive(address)?;
+        address.remove().await?;
+        self.deleted = true;
+        Ok(())
+    }
+
+    /// The ETag to send. Lists bring none: then the object is read again, and must still be what the list said.
+    async fn current_etag(&self, address: &A) -> Result<ETag, Error> {
+        if let Some(etag) = self.etag() {
+            return Ok(etag);
+        }
+        let now = address.read().await?;
+        let (then, is) = (self.as_read(), &now.object);
+        if A::config(then) != A::config(is) || A::description(then) != A::description(is) {
+            let message = format!("{} is no longer as it was when it was listed", address.in_words());
+            return Err(Error::new(ErrorKind::PreconditionFailed, message));
+        }
+        now.etag().ok_or_else(|| {
+            Error::new(ErrorKind::Decode, format!("the server sends no ETag for {}", address.in_words()))
+        })
     }
 }

@@ -2,18 +2,15 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use http::Method;
 use lxd_types::{
-    Config, Patch, PoolStatus, Reference, ResourcesStoragePool, ServerFamily, StoragePool, StoragePoolPut,
-    VolumeType,
+    Config, Patch, PoolStatus, Reference, ResourcesStoragePool, StoragePool, StoragePoolPut, VolumeType,
 };
 
 use crate::{
-    Change, Client, ETag, Error, ErrorKind, VolumeHandle, Volumes, check,
-    edit::{Races, confirm},
-    object::Local,
-    pending::ChangeRequest,
+    Change, Client, ETag, Error, VolumeHandle, Volumes,
+    object::{Address, Local},
     route::Route,
+    used_by::references,
 };
 
 /// A storage pool by its name, whether it exists or not. Making one does no I/O; it is cheap to clone and keep.
@@ -60,9 +57,7 @@ impl PoolHandle {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound).
     pub async fn get(&self) -> Result<Pool, Error> {
-        let answer = self.client.get(self.scoped(), &[]).await?;
-        let object: StoragePool = answer.decode()?;
-        Ok(Pool { handle: self.clone(), local: Local::read(object, answer.etag) })
+        Ok(Pool { local: self.read().await?, handle: self.clone() })
     }
 
     /// Whether the pool exists. Only [`NotFound`](crate::ErrorKind::NotFound) counts as no.
@@ -70,7 +65,7 @@ impl PoolHandle {
     /// # Errors
     /// All others.
     pub async fn exists(&self) -> Result<bool, Error> {
-        found(self.client.get(self.scoped(), &[]).await)
+        self.is_there().await
     }
 
     /// Replaces description and config, and nothing else: no ETag, no reading back
@@ -78,27 +73,14 @@ impl PoolHandle {
     ///
     /// A `PUT` without the key `source` is refused by most servers; [`edit`](Self::edit) keeps what was there.
     pub fn raw_put(&self, put: &StoragePoolPut) -> Change<()> {
-        let request = check::sizes(&put.config).and_then(|()| self.request(Method::PUT)?.json(put));
-        Change::new(&self.client, request, |_| async { Ok(()) })
+        self.replace(put)
     }
 
     /// Changes some keys, and nothing else: no ETag, no reading back (`PATCH /1.0/storage-pools/<pool>`).
     ///
     /// A patch without a description clears it, on every server. [`Pool::patch`] fills in the present one.
     pub fn raw_patch(&self, patch: &Patch) -> Change<()> {
-        let request = check::sizes(&patch.config).and_then(|()| self.request(Method::PATCH)?.json(patch));
-        Change::new(&self.client, request, |_| async { Ok(()) })
-    }
-
-    /// Patches what is there now, whose description stays unless the patch has one.
-    async fn patch_once(&self, mut patch: Patch) -> Result<(), Error> {
-        let now = self.get().await?;
-        patch.description.get_or_insert_with(|| now.description().to_owned());
-        let change = self.raw_patch(&patch);
-        match now.etag() {
-            Some(etag) => change.if_match(&etag).await,
-            None => change.await,
-        }
+        self.change_some(patch)
     }
 
     /// Deletes the pool (`DELETE /1.0/storage-pools/<pool>`).
@@ -107,7 +89,7 @@ impl PoolHandle {
     /// [`InUse`](crate::ErrorKind::InUse) while it has volumes or a profile names it;
     /// [`NotFound`](crate::ErrorKind::NotFound).
     pub fn delete(&self) -> Change<()> {
-        Change::new(&self.client, self.request(Method::DELETE), |_| async { Ok(()) })
+        self.remove()
     }
 
     /// Reads the pool, lets `change` edit description and config, and writes them back if they changed; begins
@@ -126,29 +108,8 @@ impl PoolHandle {
     /// # Errors
     /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) after losing a great many races; those of
     /// reading and writing.
-    pub async fn edit(&self, mut change: impl FnMut(&mut StoragePoolPut) + Send) -> Result<Pool, Error> {
-        let queue = self.client().turns().of(&self.scoped()?.uri()?.to_string());
-        let _turn = queue.lock().await;
-        let mut races = Races::default();
-        loop {
-            match self.edit_once(&mut change).await {
-                Err(error) => races.again_after(error).await?,
-                done => return done,
-            }
-        }
-    }
-
-    async fn edit_once(&self, change: &mut (impl FnMut(&mut StoragePoolPut) + Send)) -> Result<Pool, Error> {
-        let mut pool = self.get().await?;
-        let before = pool.object().to_put();
-        let mut put = before.clone();
-        change(&mut put);
-        if put != before {
-            let config = put.config.clone();
-            pool.put(put).await?;
-            confirm(&before.config, &config, pool.config())?;
-        }
-        Ok(pool)
+    pub async fn edit(&self, change: impl FnMut(&mut StoragePoolPut) + Send) -> Result<Pool, Error> {
+        Ok(Pool { local: self.edit_until_won(change).await?, handle: self.clone() })
     }
 
     /// How full the pool is.
@@ -168,26 +129,43 @@ impl PoolHandle {
     pub fn volume(&self, volume_type: VolumeType, name: impl Into<Arc<str>>) -> VolumeHandle {
         VolumeHandle::new(self.clone(), volume_type, name.into())
     }
+}
 
-    pub(crate) fn route(&self) -> Result<Route, Error> {
+impl Address for PoolHandle {
+    type Object = StoragePool;
+    type Put = StoragePoolPut;
+
+    fn server(&self) -> &Client {
+        &self.client
+    }
+
+    fn path(&self) -> Result<Route, Error> {
         Route::new("/1.0/storage-pools").name("storage pool", &self.name)
     }
 
-    fn scoped(&self) -> Result<Route, Error> {
-        self.route().map(|route| self.client.scoped(route))
+    fn in_words(&self) -> String {
+        format!("storage pool {:?}", self.name)
     }
 
-    fn request(&self, method: Method) -> Result<ChangeRequest, Error> {
-        Ok(ChangeRequest::new(method, self.scoped()?))
+    fn description(object: &StoragePool) -> &str {
+        &object.description
     }
-}
 
-/// Whether the answer to "is it there" is yes, no or neither.
-pub(crate) fn found<T>(answer: Result<T, Error>) -> Result<bool, Error> {
-    match answer {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+    fn config(object: &StoragePool) -> &Config {
+        &object.config
+    }
+
+    fn to_put(object: &StoragePool) -> StoragePoolPut {
+        object.to_put()
+    }
+
+    fn put_config(put: &StoragePoolPut) -> &Config {
+        &put.config
+    }
+
+    /// LXD up to 5.0.2 checks an ETag that it doesn't send.
+    fn own_etag(object: &StoragePool) -> Option<ETag> {
+        ETag::of_pool(object)
     }
 }
 
@@ -204,7 +182,7 @@ impl PoolResources {
     /// [`NotFound`](crate::ErrorKind::NotFound); [`UnsupportedExtension`](crate::ErrorKind::UnsupportedExtension).
     pub async fn get(&self) -> Result<ResourcesStoragePool, Error> {
         let client = self.pool.client();
-        let route = self.pool.route().map(|route| client.scoped(route.literal("resources")));
+        let route = self.pool.path().map(|route| client.scoped(route.literal("resources")));
         client.get(route, &["resources"]).await?.decode()
     }
 }
@@ -225,7 +203,7 @@ impl PoolResources {
 #[derive(Clone, Debug)]
 pub struct Pool {
     handle: PoolHandle,
-    local: Local<StoragePool>,
+    local: Local<PoolHandle>,
 }
 
 impl Pool {
@@ -285,11 +263,7 @@ impl Pool {
     /// send, so there it is computed.
     #[must_use]
     pub fn etag(&self) -> Option<ETag> {
-        match self.local.etag() {
-            Some(etag) => Some(etag.clone()),
-            None if self.local.is_listed() => None,
-            None => ETag::of_pool(self.local.as_read()),
-        }
+        self.local.etag()
     }
 
     /// Who uses the pool, typed.
@@ -303,12 +277,12 @@ impl Pool {
 
     /// Sets the description, until [`save`](Self::save).
     pub fn set_description(&mut self, description: impl Into<String>) {
-        self.local.edit().description = description.into();
+        self.local.object_mut().description = description.into();
     }
 
     /// The keys, to be edited until [`save`](Self::save).
     pub fn config_mut(&mut self) -> &mut Config {
-        &mut self.local.edit().config
+        &mut self.local.object_mut().config
     }
 
     /// Reads the pool anew. Edits that weren't saved are gone.
@@ -316,9 +290,7 @@ impl Pool {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound), also after [`delete`](Self::delete).
     pub async fn sync(&mut self) -> Result<(), Error> {
-        self.alive()?;
-        self.local = self.handle.get().await?.local;
-        Ok(())
+        self.local.sync(&self.handle).await
     }
 
     /// Writes the edits back and reads the pool anew (`PUT`, with the ETag).
@@ -327,32 +299,23 @@ impl Pool {
     /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) if somebody changed the pool since it was read;
     /// the edits stay here, [`sync`](Self::sync) drops them.
     pub async fn save(&mut self) -> Result<(), Error> {
-        let put = self.object().to_put();
-        self.put(put).await
+        self.local.save(&self.handle).await
     }
 
     /// Replaces description and config, and reads the pool anew (`PUT`, with the ETag).
     ///
     /// # Errors
     /// As [`save`](Self::save).
-    pub async fn put(&mut self, put: StoragePoolPut) -> Result<(), Error> {
-        self.alive()?;
-        let etag = self.current_etag().await?;
-        self.handle.raw_put(&put).if_match(&etag).await?;
-        self.sync().await
+    pub async fn put(&mut self, put: &StoragePoolPut) -> Result<(), Error> {
+        self.local.put(&self.handle, put).await
     }
 
     /// Changes some keys and reads the pool anew (`PATCH`). The description stays unless the patch has one.
     ///
     /// # Errors
     /// Those of reading and writing.
-    pub async fn patch(&mut self, patch: Patch) -> Result<(), Error> {
-        self.alive()?;
-        let mut races = Races::default();
-        while let Err(error) = self.handle.patch_once(patch.clone()).await {
-            races.again_after(error).await?;
-        }
-        self.sync().await
+    pub async fn patch(&mut self, patch: &Patch) -> Result<(), Error> {
+        self.local.patch(&self.handle, patch).await
     }
 
     /// Deletes the pool. This object says so to whoever uses it afterwards.
@@ -360,29 +323,7 @@ impl Pool {
     /// # Errors
     /// [`InUse`](crate::ErrorKind::InUse) while it has volumes or a profile names it.
     pub async fn delete(&mut self) -> Result<(), Error> {
-        self.alive()?;
-        self.handle.delete().await?;
-        self.local.mark_deleted();
-        Ok(())
-    }
-
-    fn alive(&self) -> Result<(), Error> {
-        if self.local.is_deleted() {
-            Err(Error::deleted(format_args!("storage pool {:?}", self.name())))
-        } else {
-            Ok(())
-        }
-    }
-
-    /// The ETag to send. Lists bring none: then the pool is read again, and must still be what the list said.
-    async fn current_etag(&self) -> Result<ETag, Error> {
-        if let Some(etag) = self.etag() {
-            return Ok(etag);
-        }
-        let now = self.handle.get().await?;
-        self.local
-            .still_as_read(now.object(), |a, b| a.config == b.config && a.description == b.description)?;
-        now.etag().ok_or_else(|| Error::new(ErrorKind::Decode, "the server sends no ETag for the pool"))
+        self.local.delete(&self.handle).await
     }
 }
 
@@ -392,19 +333,4 @@ impl Deref for Pool {
     fn deref(&self) -> &PoolHandle {
         &self.handle
     }
-}
-
-/// Reads the URLs of `used_by`. Only where the encoding matters is the server asked which one it uses.
-pub(crate) async fn references(client: &Client, urls: &[String]) -> Result<Vec<Reference>, Error> {
-    let ambiguous = urls.iter().any(|url| url.contains("%25"));
-    let twice = ambiguous && encodes_twice(&client.server().await?.environment);
-    let parse = if twice { Reference::parse_twice_encoded } else { Reference::parse };
-    Ok(urls.iter().map(|url| parse(url)).collect())
-}
-
-/// LXD 5.0.0 to 5.0.2 encode the names of volumes twice. No API extension tells, so this is the one place where a
-/// version is looked at.
-fn encodes_twice(environment: &lxd_types::Environment) -> bool {
-    environment.server == ServerFamily::Lxd
-        && ["5.0.0", "5.0.1", "5.0.2"].contains(&&*environment.server_version)
 }

@@ -9,12 +9,11 @@ use lxd_types::{
 };
 
 use crate::{
-    Change, Client, ETag, Error, ErrorKind, Migration, MoveTo, PoolHandle, check,
-    edit::{Races, confirm},
-    object::Local,
+    Change, Client, ETag, Error, Migration, MoveTo, PoolHandle,
+    object::{Address, Local},
     pending::ChangeRequest,
-    pool::{found, references},
     route::{Route, check_name},
+    used_by::references,
 };
 
 /// A volume by its pool, type and name, whether it exists or not. Making one does no I/O; it is cheap to clone and
@@ -79,9 +78,7 @@ impl VolumeHandle {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound).
     pub async fn get(&self) -> Result<Volume, Error> {
-        let answer = self.client().get(self.scoped(), &[]).await?;
-        let object: StorageVolume = answer.decode()?;
-        Ok(Volume { handle: self.clone(), local: Local::read(object, answer.etag) })
+        Ok(Volume { local: self.read().await?, handle: self.clone() })
     }
 
     /// Whether the volume exists. Only [`NotFound`](crate::ErrorKind::NotFound) counts as no.
@@ -89,7 +86,7 @@ impl VolumeHandle {
     /// # Errors
     /// All others.
     pub async fn exists(&self) -> Result<bool, Error> {
-        found(self.client().get(self.scoped(), &[]).await)
+        self.is_there().await
     }
 
     /// How full the volume is (`GET .../volumes/<type>/<name>/state`). Needs the API extension
@@ -99,34 +96,21 @@ impl VolumeHandle {
     /// [`Server`](crate::ErrorKind::Server) from LXD 5.0 on drivers that don't count; newer servers answer without
     /// usage there.
     pub async fn state(&self) -> Result<StorageVolumeState, Error> {
-        let route = self.route().map(|route| self.client().scoped(route.literal("state")));
+        let route = self.path().map(|route| self.client().scoped(route.literal("state")));
         self.client().get(route, &["storage_volume_state"]).await?.decode()
     }
 
     /// Replaces description and config, and nothing else: no ETag, no reading back
     /// (`PUT .../volumes/<type>/<name>`). What is missing in `put` is removed on the server.
     pub fn raw_put(&self, put: &StorageVolumePut) -> Change<()> {
-        let request = check::sizes(&put.config).and_then(|()| self.request(Method::PUT)?.json(put));
-        Change::new(self.client(), request, |_| async { Ok(()) })
+        self.replace(put)
     }
 
     /// Changes some keys, and nothing else: no ETag, no reading back (`PATCH .../volumes/custom/<name>`).
     ///
     /// A patch without a description clears it, on every server. [`Volume::patch`] fills in the present one.
     pub fn raw_patch(&self, patch: &Patch) -> Change<()> {
-        let request = check::sizes(&patch.config).and_then(|()| self.request(Method::PATCH)?.json(patch));
-        Change::new(self.client(), request, |_| async { Ok(()) })
-    }
-
-    /// Patches what is there now, whose description stays unless the patch has one.
-    async fn patch_once(&self, mut patch: Patch) -> Result<(), Error> {
-        let now = self.get().await?;
-        patch.description.get_or_insert_with(|| now.description().to_owned());
-        let change = self.raw_patch(&patch);
-        match now.etag() {
-            Some(etag) => change.if_match(etag).await,
-            None => change.await,
-        }
+        self.change_some(patch)
     }
 
     /// Deletes the volume, with its snapshots and backups (`DELETE .../volumes/<type>/<name>`).
@@ -135,7 +119,7 @@ impl VolumeHandle {
     /// [`InUse`](crate::ErrorKind::InUse) while an instance or profile names it;
     /// [`NotFound`](crate::ErrorKind::NotFound).
     pub fn delete(&self) -> Change<()> {
-        Change::new(self.client(), self.request(Method::DELETE), |_| async { Ok(()) })
+        self.remove()
     }
 
     /// Renames the volume in place and gives the handle of the new name (`POST .../volumes/custom/<name>`). Needs the
@@ -201,39 +185,14 @@ impl VolumeHandle {
     /// # Errors
     /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) after losing a great many races; those of
     /// reading and writing.
-    pub async fn edit(&self, mut change: impl FnMut(&mut StorageVolumePut) + Send) -> Result<Volume, Error> {
-        let queue = self.client().turns().of(&self.scoped()?.uri()?.to_string());
-        let _turn = queue.lock().await;
-        let mut races = Races::default();
-        loop {
-            match self.edit_once(&mut change).await {
-                Err(error) => races.again_after(error).await?,
-                done => return done,
-            }
-        }
-    }
-
-    async fn edit_once(
-        &self,
-        change: &mut (impl FnMut(&mut StorageVolumePut) + Send),
-    ) -> Result<Volume, Error> {
-        let mut volume = self.get().await?;
-        let before = volume.object().to_put();
-        let mut put = before.clone();
-        change(&mut put);
-        if put != before {
-            let config = put.config.clone();
-            volume.put(put).await?;
-            confirm(&before.config, &config, volume.config())?;
-        }
-        Ok(volume)
+    pub async fn edit(&self, change: impl FnMut(&mut StorageVolumePut) + Send) -> Result<Volume, Error> {
+        Ok(Volume { local: self.edit_until_won(change).await?, handle: self.clone() })
     }
 
     /// The volume's snapshots as they are listed, oldest first, in one request.
     pub(crate) async fn snapshots(&self) -> Result<Vec<StorageVolumeSnapshot>, Error> {
-        let route = self
-            .route()
-            .map(|route| self.client().scoped(route.literal("snapshots").query("recursion", "1")));
+        let route =
+            self.path().map(|route| self.client().scoped(route.literal("snapshots").query("recursion", "1")));
         let snapshots: Option<_> =
             self.client().get(route, &["storage_api_volume_snapshots"]).await?.decode()?;
         Ok(snapshots.unwrap_or_default())
@@ -246,18 +205,44 @@ impl VolumeHandle {
         post.volume_only = volume_only;
         Ok(self.request(Method::POST)?.json(&post)?.needs("storage_api_remote_volume_handling"))
     }
+}
 
-    fn route(&self) -> Result<Route, Error> {
-        let route = self.pool.route()?.literal("volumes").name("volume type", self.volume_type.as_str())?;
+impl Address for VolumeHandle {
+    type Object = StorageVolume;
+    type Put = StorageVolumePut;
+
+    fn server(&self) -> &Client {
+        self.pool.client()
+    }
+
+    fn path(&self) -> Result<Route, Error> {
+        let route = self.pool.path()?.literal("volumes").name("volume type", self.volume_type.as_str())?;
         route.name("volume", &self.name)
     }
 
-    fn scoped(&self) -> Result<Route, Error> {
-        self.route().map(|route| self.client().scoped(route))
+    fn in_words(&self) -> String {
+        format!("volume {:?}", self.name)
     }
 
-    fn request(&self, method: Method) -> Result<ChangeRequest, Error> {
-        Ok(ChangeRequest::new(method, self.scoped()?))
+    fn description(object: &StorageVolume) -> &str {
+        &object.description
+    }
+
+    fn config(object: &StorageVolume) -> &Config {
+        &object.config
+    }
+
+    fn to_put(object: &StorageVolume) -> StorageVolumePut {
+        object.to_put()
+    }
+
+    fn put_config(put: &StorageVolumePut) -> &Config {
+        &put.config
+    }
+
+    /// Every server sends it.
+    fn own_etag(_object: &StorageVolume) -> Option<ETag> {
+        None
     }
 }
 
@@ -280,7 +265,7 @@ impl VolumeHandle {
 #[derive(Clone, Debug)]
 pub struct Volume {
     handle: VolumeHandle,
-    local: Local<StorageVolume>,
+    local: Local<VolumeHandle>,
 }
 
 impl Volume {
@@ -344,7 +329,7 @@ impl Volume {
 
     /// The version that was read; `None` for volumes out of a list.
     #[must_use]
-    pub fn etag(&self) -> Option<&ETag> {
+    pub fn etag(&self) -> Option<ETag> {
         self.local.etag()
     }
 
@@ -358,12 +343,12 @@ impl Volume {
 
     /// Sets the description, until [`save`](Self::save).
     pub fn set_description(&mut self, description: impl Into<String>) {
-        self.local.edit().description = description.into();
+        self.local.object_mut().description = description.into();
     }
 
     /// The keys, to be edited until [`save`](Self::save).
     pub fn config_mut(&mut self) -> &mut Config {
-        &mut self.local.edit().config
+        &mut self.local.object_mut().config
     }
 
     /// Reads the volume anew. Edits that weren't saved are gone.
@@ -371,9 +356,7 @@ impl Volume {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound), also after [`delete`](Self::delete).
     pub async fn sync(&mut self) -> Result<(), Error> {
-        self.alive()?;
-        self.local = self.handle.get().await?.local;
-        Ok(())
+        self.local.sync(&self.handle).await
     }
 
     /// Writes the edits back, description included, and reads the volume anew (`PUT`, with the ETag).
@@ -384,32 +367,23 @@ impl Volume {
     /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) if somebody changed the config since it was
     /// read; the edits stay here, [`sync`](Self::sync) drops them.
     pub async fn save(&mut self) -> Result<(), Error> {
-        let put = self.object().to_put();
-        self.put(put).await
+        self.local.save(&self.handle).await
     }
 
     /// Replaces description and config, and reads the volume anew (`PUT`, with the ETag).
     ///
     /// # Errors
     /// As [`save`](Self::save).
-    pub async fn put(&mut self, put: StorageVolumePut) -> Result<(), Error> {
-        self.alive()?;
-        let etag = self.current_etag().await?;
-        self.handle.raw_put(&put).if_match(&etag).await?;
-        self.sync().await
+    pub async fn put(&mut self, put: &StorageVolumePut) -> Result<(), Error> {
+        self.local.put(&self.handle, put).await
     }
 
     /// Changes some keys and reads the volume anew (`PATCH`). The description stays unless the patch has one.
     ///
     /// # Errors
     /// Those of reading and writing.
-    pub async fn patch(&mut self, patch: Patch) -> Result<(), Error> {
-        self.alive()?;
-        let mut races = Races::default();
-        while let Err(error) = self.handle.patch_once(patch.clone()).await {
-            races.again_after(error).await?;
-        }
-        self.sync().await
+    pub async fn patch(&mut self, patch: &Patch) -> Result<(), Error> {
+        self.local.patch(&self.handle, patch).await
     }
 
     /// Renames the volume in place and reads it under its new name. On failure this object keeps the old one.
@@ -417,7 +391,7 @@ impl Volume {
     /// # Errors
     /// As [`VolumeHandle::rename`].
     pub async fn rename(&mut self, name: impl Into<Arc<str>>) -> Result<(), Error> {
-        self.alive()?;
+        self.local.alive(&self.handle)?;
         self.handle = self.handle.rename(name).await?;
         self.sync().await
     }
@@ -427,7 +401,7 @@ impl Volume {
     /// # Errors
     /// As [`VolumeHandle::move_to`].
     pub async fn move_to(&mut self, destination: MoveTo) -> Result<(), Error> {
-        self.alive()?;
+        self.local.alive(&self.handle)?;
         *self = self.handle.move_to(destination).await?;
         Ok(())
     }
@@ -437,31 +411,7 @@ impl Volume {
     /// # Errors
     /// [`InUse`](crate::ErrorKind::InUse) while an instance or profile names it.
     pub async fn delete(&mut self) -> Result<(), Error> {
-        self.alive()?;
-        self.handle.delete().await?;
-        self.local.mark_deleted();
-        Ok(())
-    }
-
-    fn alive(&self) -> Result<(), Error> {
-        if self.local.is_deleted() {
-            Err(Error::deleted(format_args!("volume {:?}", self.name())))
-        } else {
-            Ok(())
-        }
-    }
-
-    /// The ETag to send. Lists bring none: then the volume is read again, and must still be what the list said.
-    async fn current_etag(&self) -> Result<ETag, Error> {
-        if let Some(etag) = self.etag() {
-            return Ok(etag.clone());
-        }
-        let now = self.handle.get().await?;
-        self.local
-            .still_as_read(now.object(), |a, b| a.config == b.config && a.description == b.description)?;
-        now.etag()
-            .cloned()
-            .ok_or_else(|| Error::new(ErrorKind::Decode, "the server sends no ETag for the volume"))
+        self.local.delete(&self.handle).await
     }
 }
 

@@ -5,6 +5,7 @@ use lxd_types::{StorageVolume, StorageVolumesPost, VolumeType};
 
 use crate::{
     Change, Error, PoolHandle, Volume, check,
+    object::Address,
     pending::ChangeRequest,
     route::{Route, check_name},
 };
@@ -97,7 +98,7 @@ impl Volumes {
     }
 
     fn route(&self) -> Result<Route, Error> {
-        Ok(self.pool.route()?.literal("volumes"))
+        Ok(self.pool.path()?.literal("volumes"))
     }
 
     async fn list(&self, route: Result<Route, Error>) -> Result<Vec<Volume>, Error> {

@@ -12,6 +12,7 @@ use std::{
 
 use lxd_storage::{
     Client, MoveTo, PoolHandle, Volume,
+    transport::discover,
     types::{Patch, Size, SourceType, StoragePoolsPost, StorageVolumeSource, StorageVolumesPost},
 };
 use lxd_tests::{Lab, Slot};
@@ -40,12 +41,14 @@ async fn find_or_start() -> Result<(Client, Option<Lab>), String> {
         }
         Err(error) => error,
     };
-    let mut reasons = vec![format!("no server of this machine can be used. {not_found:#}")];
+    let mut reasons = vec!["no server can be had here.".to_owned()];
+    let tried = discover::attempts(&not_found).unwrap_or_default();
+    reasons.extend(tried.iter().map(|attempt| format!("- {attempt}")));
     for slot in [Slot::LxdA, Slot::Incus] {
         let lab = match Lab::attach(&[slot]) {
             Ok(lab) => lab,
             Err(error) => {
-                reasons.push(format!("a private {slot} did not start: {error}"));
+                reasons.push(format!("- a private {slot} did not start: {error}"));
                 continue;
             }
         };
@@ -55,10 +58,10 @@ async fn find_or_start() -> Result<(Client, Option<Lab>), String> {
                 say(format!("Server: a private {slot}, started for this tour"));
                 return Ok((Client::unix(socket), Some(lab)));
             }
-            Err(reason) => reasons.push(format!("a private {slot} cannot be started: {reason}")),
+            Err(reason) => reasons.push(format!("- a private {slot} cannot be started: {reason}")),
         }
     }
-    Err(reasons.join("\n- "))
+    Err(reasons.join("\n"))
 }
 
 async fn tour(client: &Client) -> Result<(), Box<dyn Error>> {

@@ -27,6 +27,7 @@ const ANSWER_MAX: usize = 256 << 20;
 /// tells whether the server is there, and a client outlives restarts of its server.
 ///
 /// ```no_run
+/// # #[cfg(feature = "unix")]
 /// # async fn example() -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::Client;
 ///

@@ -6,6 +6,7 @@
 //! ```no_run
 //! use lxd_storage::{Client, types::{Size, StorageVolumesPost}};
 //!
+//! # #[cfg(feature = "unix")]
 //! # async fn example() -> Result<(), lxd_storage::Error> {
 //! let client = Client::local().await?;
 //! let volumes = client.storage_pool("default").volumes();

@@ -17,7 +17,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-pub(crate) use self::adapt::Activity;
+pub(crate) use self::adapt::Upload;
 use self::{
     adapt::{Foreign, Sized, Streamed, Watched},
     clock::Clock,
@@ -104,15 +104,15 @@ impl Body {
         Self { content, clock: Clock::NONE }
     }
 
-    /// Notes each chunk as it is taken from now on, if there is more than one to come.
-    pub(crate) fn watch(&mut self) -> Option<Activity> {
+    /// Notes how far the body is taken from now on; `None` where it goes out in one piece.
+    pub(crate) fn watch(&mut self) -> Option<Upload> {
         match self.content {
             Content::Empty | Content::Bytes(_) => None,
             Content::Incoming { .. } | Content::Boxed(_) => {
-                let activity = Activity::default();
+                let upload = Upload::default();
                 let body = std::mem::take(self);
-                *self = Self::boxed(Watched { body, activity: activity.clone() });
-                Some(activity)
+                *self = Self::boxed(Watched { body, upload: upload.clone() });
+                Some(upload)
             }
         }
     }

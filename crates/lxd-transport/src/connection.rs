@@ -11,13 +11,14 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 
-use crate::{Body, Dial, Error, ErrorKind, watchdog::Watchdog};
+use crate::{Body, Dial, Error, ErrorKind, body::Upload, watchdog::Watchdog};
 
 /// An open connection. Dropping it ends its task and closes it at once, whatever was under way.
 pub(crate) struct Connection {
     sender: SendRequest<Body>,
     driver: Option<AbortHandle>,
     watchdog: Watchdog,
+    upload: Option<Upload>,
 }
 
 impl Connection {
@@ -29,7 +30,7 @@ impl Connection {
         })?;
         // Whoever waits for an answer learns from the sender how the connection ended.
         let driver = tokio::spawn(async move { drop(connection.with_upgrades().await) });
-        Ok(Self { sender, driver: Some(driver.abort_handle()), watchdog: Watchdog::default() })
+        Ok(Self { sender, driver: Some(driver.abort_handle()), watchdog: Watchdog::default(), upload: None })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -45,16 +46,23 @@ impl Connection {
         self.sender.ready().await.is_ok()
     }
 
+    /// Hands over a request.
     pub(crate) fn send(
         &mut self,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
+        self.upload = request.body_mut().watch();
         self.sender.try_send_request(request)
     }
 
-    /// The timer for the first byte of an answer.
-    pub(crate) fn watchdog(&mut self) -> &mut Watchdog {
-        &mut self.watchdog
+    /// The request's body on its way, if it goes out in pieces.
+    pub(crate) fn upload(&self) -> Option<&Upload> {
+        self.upload.as_ref()
+    }
+
+    /// The timer for the first byte of an answer, and the upload that keeps it from running out.
+    pub(crate) fn watchdog(&mut self) -> (&mut Watchdog, Option<&Upload>) {
+        (&mut self.watchdog, self.upload.as_ref())
     }
 
     /// Lets the connection go on without us: after an upgrade it belongs to somebody else.

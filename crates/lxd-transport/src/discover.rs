@@ -1,6 +1,7 @@
 //! Finding the server of this machine, where the field's own tools look for it.
 
 use std::{
+    error::Error as StdError,
     ffi::OsString,
     fmt, io,
     path::{Path, PathBuf},
@@ -103,11 +104,29 @@ pub async fn find() -> Result<Found, Error> {
     find_among(candidates(|name| std::env::var_os(name))).await
 }
 
-/// What was tried before this error of [`find`].
+/// What was tried before this error of [`find`], be it that error itself or one that was made out of it.
+///
+/// ```no_run
+/// # async fn example() {
+/// use lxd_transport::discover;
+///
+/// if let Err(error) = discover::find().await {
+///     for attempt in discover::attempts(&error).unwrap_or_default() {
+///         eprintln!("{} ({}): {}", attempt.path.display(), attempt.origin, attempt.problem);
+///     }
+/// }
+/// # }
+/// ```
 #[must_use]
-pub fn attempts(error: &Error) -> Option<&[Attempt]> {
-    let tried = std::error::Error::source(error)?.downcast_ref::<Tried>()?;
-    Some(&tried.0)
+pub fn attempts<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a [Attempt]> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tried) = error.downcast_ref::<Tried>() {
+            return Some(&tried.0);
+        }
+        next = error.source();
+    }
+    None
 }
 
 async fn find_among(candidates: Vec<(&'static str, PathBuf)>) -> Result<Found, Error> {
@@ -118,8 +137,9 @@ async fn find_among(candidates: Vec<(&'static str, PathBuf)>) -> Result<Found, E
             Err(problem) => tried.push(Attempt { path, origin, problem }),
         }
     }
-    Err(Error::new(ErrorKind::Connect, format!("no server found. {}", Tried(tried.clone())))
-        .with_source(Tried(tried)))
+    let list: Vec<String> = tried.iter().map(Attempt::to_string).collect();
+    let message = format!("no server found, tried {}", list.join("; "));
+    Err(Error::new(ErrorKind::Connect, message).with_source(Tried(tried)))
 }
 
 async fn answers(path: &Path) -> Result<(), Problem> {
@@ -141,22 +161,23 @@ fn candidates(variable: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str,
     if named.is_empty() { PLACES.map(|(origin, path)| (origin, PathBuf::from(path))).into() } else { named }
 }
 
-/// The list of vain attempts, as the source of an error. Its own text is part of that error's line already.
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.path.display(), self.origin, self.problem)
+    }
+}
+
+/// The vain attempts, as the source of an error whose own line tells them already.
 #[derive(Debug)]
 struct Tried(Vec<Attempt>);
 
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tried:")?;
-        for (index, Attempt { path, origin, problem }) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { ";" };
-            write!(f, "{separator} {} ({origin}): {problem}", path.display())?;
-        }
-        Ok(())
+        write!(f, "none of {} places has a server", self.0.len())
     }
 }
 
-impl std::error::Error for Tried {}
+impl StdError for Tried {}
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ pub enum ErrorKind {
     Interrupted,
     /// The answer is longer than the caller takes.
     TooLarge,
-    /// The request or a setting makes no sense; nothing was sent.
+    /// A setting, a request or the body that comes with it makes no sense.
     InvalidInput,
     /// A transport of somebody else failed in its own way.
     Other,

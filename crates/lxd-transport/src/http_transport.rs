@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     Body, BoxFuture, Dial, Endpoint, Error, ErrorKind, Io, Limits, OnUpgrade, Phase, Reached, Transport,
-    body::Activity,
+    body::Upload,
     connection::Connection,
     pool::{Lease, Pool},
     watchdog::end_of,
@@ -307,23 +307,12 @@ impl Spare {
     }
 }
 
-/// A request on its way, and what tells of its body.
-struct Begun<F> {
-    answering: F,
-    activity: Option<Activity>,
-}
-
-type Answering = Result<Response<Incoming>, TrySendError<Request<Body>>>;
-
 /// Hands the request to the connection. A function of its own, since a future would keep room for what it gives away.
 fn begin(
     connection: &mut Connection,
     request: &mut Option<Request<Body>>,
-    limits: Limits,
-) -> Option<Begun<impl Future<Output = Answering> + use<>>> {
-    let mut request = request.take()?;
-    let activity = limits.first_byte.and_then(|_| request.body_mut().watch());
-    Some(Begun { answering: connection.send(request), activity })
+) -> Option<impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<>> {
+    Some(connection.send(request.take()?))
 }
 
 /// Sends the request; if not a byte of it left, it is put back.
@@ -332,11 +321,11 @@ async fn send_on(
     request: &mut Option<Request<Body>>,
     limits: Limits,
 ) -> Result<Response<Incoming>, Failed> {
-    let Some(Begun { answering, activity }) = begin(connection, request, limits) else {
+    let Some(answering) = begin(connection, request) else {
         return Err(Failed::Final(Error::invalid("there is no request to send")));
     };
     let mut answering = pin!(answering);
-    let watchdog = connection.watchdog();
+    let (watchdog, upload) = connection.watchdog();
     let mut end = limits.first_byte.map(|limit| (limit, end_of(limit, Instant::now())));
     let answer = poll_fn(|cx| {
         if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
@@ -346,7 +335,7 @@ async fn send_on(
         loop {
             ready!(watchdog.poll_expired(cx, *end));
             // As long as the request's own body moves, nobody can expect an answer.
-            match activity.as_ref().and_then(Activity::last).map(|moved| end_of(*limit, moved)) {
+            match upload.and_then(Upload::last_chunk).map(|moved| end_of(*limit, moved)) {
                 Some(later) if later > *end => *end = later,
                 _ => {
                     return Poll::Ready(Err(

@@ -68,6 +68,10 @@ impl Pool {
         if connection.is_closed() || self.max_idle == 0 {
             return;
         }
+        // A server may answer before it has read all of an upload; nobody waits for the rest to go out.
+        if connection.upload().is_some_and(|upload| !upload.has_ended()) {
+            return;
+        }
         // An answer can be read to its end outside of any runtime; then there is nothing to keep a connection for.
         let Ok(handle) = Handle::try_current() else { return };
         let mut shelf = self.shelf();

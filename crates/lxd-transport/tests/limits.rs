@@ -197,6 +197,25 @@ fn an_upload_that_stands_still_ends_in_time() {
 }
 
 #[test]
+fn an_answer_that_came_early_ends_the_upload() {
+    run(async {
+        let socket = Socket::new();
+        let listener = socket.listen();
+        let server = tokio::spawn(async move {
+            let mut peer = accept(&listener).await;
+            peer.until(b"\r\n\r\n").await.unwrap();
+            peer.answer("enough").await;
+            peer.closed().await;
+        });
+        let transport = HttpTransport::unix(socket.path());
+        let answer = transport.send_within(post(slow_body(3, false)), Limits::UNLIMITED).await.unwrap();
+        assert_eq!(text(answer).await.unwrap(), "enough");
+        assert_eq!(transport.idle_connections(), 0, "nobody waits for the rest of the upload");
+        server.await.unwrap();
+    });
+}
+
+#[test]
 fn silence_in_an_answer_ends_in_time() {
     run(async {
         let (transport, server) = against(|mut peer| async move {

@@ -3,7 +3,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -137,29 +137,49 @@ where
         }
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_none() && self.last.is_none()
+    }
+
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left + self.last.as_ref().map_or(0, |last| last.len() as u64))
     }
 }
 
-/// When a chunk was last taken out of a request's body.
+/// What is known of a request's body that is on its way.
 #[derive(Clone, Default)]
-pub(crate) struct Activity(Arc<Mutex<Option<Instant>>>);
+pub(crate) struct Upload(Arc<Mutex<Seen>>);
 
-impl Activity {
-    pub(crate) fn last(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    last_chunk: Option<Instant>,
+    ended: bool,
+}
+
+impl Upload {
+    /// When a chunk was last taken.
+    pub(crate) fn last_chunk(&self) -> Option<Instant> {
+        self.seen().last_chunk
     }
 
-    fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Whether all of it was taken.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.seen().ended
+    }
+
+    fn note(&self, ended: bool) {
+        *self.seen() = Seen { last_chunk: Some(Instant::now()), ended };
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A body that notes when its chunks are taken.
+/// A body that notes how far it was taken.
 pub(super) struct Watched {
     pub(super) body: super::Body,
-    pub(super) activity: Activity,
+    pub(super) upload: Upload,
 }
 
 impl Body for Watched {
@@ -171,7 +191,7 @@ impl Body for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        self.activity.note();
+        self.upload.note(frame.is_none() || self.body.is_end_stream());
         Poll::Ready(frame)
     }
 

@@ -199,6 +199,10 @@ pub(crate) fn tls_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a T
 /// Which check failed: pin, issuer, name, time or the server's own.
 pub(crate) fn why(error: &TlsError) -> String {
     match error {
+        TlsError::InvalidCertificate(CertificateError::BadSignature) => {
+            "the TLS handshake failed: a signature is wrong, of the server's certificate or of the handshake"
+                .to_owned()
+        }
         TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "the server's certificate is by an unknown issuer; a self-signed one wants to be pinned"
                 .to_owned()

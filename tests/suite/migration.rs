@@ -142,6 +142,10 @@ async fn snapshots_come_along_or_stay_behind(ctx: Ctx) {
             assert_eq!(fs::read(content_there(&ctx, &copy).join("file")).unwrap(), b"two or more");
             copy.delete().await.unwrap();
         }
+        // A move would delete the snapshots that it leaves behind.
+        let error = volume.move_to_server(&there).volume_only().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
+        volume.sync().await.unwrap();
         volume.delete().await.unwrap();
     }
 }

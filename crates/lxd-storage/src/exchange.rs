@@ -1,6 +1,6 @@
 //! One request and its answer: the only caller of the transport.
 
-use std::{ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -25,7 +25,6 @@ pub(crate) struct Exchange {
 }
 
 /// A request, ready to go.
-#[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
@@ -35,7 +34,6 @@ pub(crate) struct Call {
 }
 
 /// An answer of type sync or async, with what is needed to explain trouble with it later.
-#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
@@ -46,7 +44,6 @@ pub(crate) struct Answer {
 }
 
 /// What was found in the envelope, which is read once.
-#[derive(Debug)]
 enum Content {
     /// A result: where in the body its metadata is, if there is any.
     Sync(Option<Range<usize>>),
@@ -160,6 +157,13 @@ impl Answered<'_> {
 
     fn explain(&self, error: Error) -> Error {
         error.with_request(self.method, self.uri).with_status(self.status)
+    }
+}
+
+impl fmt::Debug for Answer {
+    /// Without the body, which can hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("uri", &self.uri).field("status", &self.status).finish_non_exhaustive()
     }
 }
 

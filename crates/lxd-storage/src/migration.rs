@@ -1,18 +1,23 @@
 //! Volumes from one server to another.
 
+mod compare;
+
 use std::{
     fmt,
     future::IntoFuture,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use http::Method;
 use lxd_types::{
-    Config, MigrationMode, Operation, Progress, SourceType, StorageVolume, StorageVolumeSource,
-    StorageVolumesPost,
+    MigrationMode, Operation, Progress, SourceType, StorageVolumeSource, StorageVolumesPost, VolumeType,
 };
 
+use self::compare::{difference, difference_of_snapshots, own_keys};
 use crate::{
     Change, Error, ErrorKind, PoolHandle, Volume, VolumeHandle,
     object::Address,
@@ -28,8 +33,11 @@ use crate::{
 ///
 /// The copy is compared with its source afterwards: content type, description, every key that isn't the server's own
 /// (`volatile.*`), and the names of the snapshots. Keys that the target server dropped on the way are set again. A
-/// move deletes the source only after that. On failure the source is untouched and what had arrived at the target is
-/// removed; the error says so where even that failed.
+/// move deletes the source only after that, and the backups of it that are kept on its server go with it. On failure
+/// the source is untouched and what had arrived at the target is removed; the error says so where even that failed.
+///
+/// What is in the files is the servers' affair: the API shows no content to compare. Nobody should write to the volume
+/// meanwhile; LXD refuses to delete a source that an instance uses.
 ///
 /// ```no_run
 /// # async fn example(here: lxd_storage::Client, there: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
@@ -46,7 +54,8 @@ use crate::{
 ///
 /// # Errors
 /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the target has a volume of that name;
-/// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the source listens nowhere;
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the source listens nowhere, is no `custom` volume, or is to
+/// be moved without snapshots that it has;
 /// [`OperationFailed`](crate::ErrorKind::OperationFailed); [`Timeout`](crate::ErrorKind::Timeout) with phase `Wait`
 /// and [`Interrupted`](crate::ErrorKind::Interrupted), after which the transfer may still go on.
 #[must_use = "nothing is sent until the migration is awaited"]
@@ -120,14 +129,16 @@ impl Migration {
             return Err(Error::new(ErrorKind::AlreadyExists, message));
         }
         let original = self.source.get().await?;
+        self.check_that_nothing_gets_lost().await?;
         let addresses = self.source_addresses().await?;
         let certificate = self.source.client().server().await?.environment.certificate.clone();
 
         let offer = self.offer().await?;
         let post = self.sink(&original, &copy, &offer, certificate)?;
+        let began = AtomicBool::new(false);
         let outcome = async {
-            self.pull(post, &offer, &addresses).await?;
-            self.compare(&original, &copy).await
+            self.pull(post, &offer, &addresses, &began).await?;
+            self.compare(&copy).await
         };
         match outcome.await {
             Ok(volume) if self.delete_source => match self.source.delete().await {
@@ -135,8 +146,25 @@ impl Migration {
                 Err(error) => Err(error.with_note("the copy is complete and stays, and so does the source")),
             },
             Ok(volume) => Ok(volume),
-            Err(error) => Err(remove_leftover(error, &copy).await),
+            Err(error) if began.into_inner() => Err(remove_leftover(error, &copy).await),
+            Err(error) => Err(error),
         }
+    }
+
+    async fn check_that_nothing_gets_lost(&self) -> Result<(), Error> {
+        if *self.source.volume_type() != VolumeType::Custom {
+            let message = format!(
+                "only custom volumes go to another server by themselves, not {:?}",
+                self.source.volume_type()
+            );
+            return Err(Error::invalid(message));
+        }
+        if self.delete_source && self.volume_only && !self.source.snapshots().await?.is_empty() {
+            let message =
+                "the volume has snapshots; to move it without them would delete them, so copy it instead";
+            return Err(Error::invalid(message));
+        }
+        Ok(())
     }
 
     async fn source_addresses(&self) -> Result<Vec<String>, Error> {
@@ -202,6 +230,7 @@ impl Migration {
         post: StorageVolumesPost,
         offer: &Operation,
         addresses: &[String],
+        began: &AtomicBool,
     ) -> Result<(), Error> {
         let mut failure = Error::invalid("there is no address to fetch the volume from");
         for address in addresses {
@@ -210,7 +239,7 @@ impl Migration {
                 source.operation =
                     Some(format!("{}/1.0/operations/{}", address.trim_end_matches('/'), offer.id));
             }
-            match self.pull_once(&post).await {
+            match self.pull_once(&post, began).await {
                 Ok(()) => return Ok(()),
                 // Only a failure of the work itself says something about this address; the next one may do better.
                 Err(error) if matches!(error.kind(), ErrorKind::OperationFailed | ErrorKind::Server) => {
@@ -222,12 +251,13 @@ impl Migration {
         Err(failure)
     }
 
-    async fn pull_once(&self, post: &StorageVolumesPost) -> Result<(), Error> {
+    async fn pull_once(&self, post: &StorageVolumesPost, began: &AtomicBool) -> Result<(), Error> {
         let client = self.pool.client();
         let route = self.pool.path()?.literal("volumes").literal("custom");
         let request = ChangeRequest::new(Method::POST, client.scoped(route)).json(post)?;
         let request = request.needs("storage_api_remote_volume_handling");
         let mut pending = Change::new(client, Ok(request), |_| async { Ok(()) }).start().await?;
+        began.store(true, Ordering::Relaxed);
         if let Some(deadline) = self.deadline {
             pending = pending.with_deadline(deadline);
         }
@@ -239,34 +269,28 @@ impl Migration {
         pending.await
     }
 
-    /// Compares the copy with the original, after setting again what the target dropped on the way.
-    async fn compare(&self, original: &Volume, copy: &VolumeHandle) -> Result<Volume, Error> {
-        let mut volume = copy.get().await?;
-        if difference(original.object(), volume.object()).is_some() {
+    /// Compares the copy with the source as it is now, after setting again what the target dropped on the way.
+    async fn compare(&self, copy: &VolumeHandle) -> Result<Volume, Error> {
+        let (source, mut volume) = (self.source.get().await?, copy.get().await?);
+        if difference(source.object(), volume.object()).is_some() {
             volume = copy
                 .edit(|put| {
-                    put.description = original.description().to_owned();
-                    put.config.extend(own_keys(original.config()));
+                    put.description = source.description().to_owned();
+                    put.config.extend(own_keys(source.config()));
                 })
                 .await?;
         }
-        if let Some(difference) = difference(original.object(), volume.object()) {
-            return Err(Error::new(
+        let mut found = difference(source.object(), volume.object());
+        if found.is_none() && !self.volume_only {
+            found = difference_of_snapshots(&self.source.snapshots().await?, &copy.snapshots().await?);
+        }
+        match found {
+            None => Ok(volume),
+            Some(found) => Err(Error::new(
                 ErrorKind::OperationFailed,
-                format!("the copy differs from its source: {difference}"),
-            ));
+                format!("the copy differs from its source: {found}"),
+            )),
         }
-        if !self.volume_only {
-            let names = |snapshots: Vec<lxd_types::StorageVolumeSnapshot>| -> Vec<String> {
-                snapshots.iter().map(|snapshot| snapshot.short_name().to_owned()).collect()
-            };
-            let (here, there) = (names(self.source.snapshots().await?), names(copy.snapshots().await?));
-            if here != there {
-                let message = format!("the copy has the snapshots {there:?} and its source {here:?}");
-                return Err(Error::new(ErrorKind::OperationFailed, message));
-            }
-        }
-        Ok(volume)
     }
 }
 
@@ -290,74 +314,20 @@ impl fmt::Debug for Migration {
     }
 }
 
-/// Removes what a failed migration left at the target. Where the transfer may still go on, nothing is touched.
+/// Removes what a failed migration left at the target. Where the transfer may still go on nothing is touched, nor where
+/// somebody else took the name in the meantime.
 async fn remove_leftover(error: Error, copy: &VolumeHandle) -> Error {
     if matches!(error.kind(), ErrorKind::Timeout(_) | ErrorKind::Interrupted) {
         return error
             .with_note(format!("the transfer may go on, look for volume {:?} at the target", copy.name()));
     }
+    if error.is_already_exists() || error.server_message().is_some_and(|text| text.contains("already exists"))
+    {
+        return error;
+    }
     match copy.delete().await {
         Ok(()) => error,
         Err(cleanup) if cleanup.is_not_found() => error,
         Err(cleanup) => error.with_note(format!("volume {:?} is left at the target: {cleanup}", copy.name())),
-    }
-}
-
-/// The keys without those that the server keeps for itself.
-fn own_keys(config: &Config) -> Config {
-    config.iter().filter(|(key, _)| !key.starts_with("volatile.")).collect_config()
-}
-
-trait CollectConfig {
-    fn collect_config(self) -> Config;
-}
-
-impl<'a, I: Iterator<Item = (&'a String, &'a String)>> CollectConfig for I {
-    fn collect_config(self) -> Config {
-        self.map(|(key, value)| (key.as_str(), value.as_str())).collect()
-    }
-}
-
-/// What of the original the copy lacks or has otherwise. Keys that only the copy has come from defaults of its pool.
-fn difference(original: &StorageVolume, copy: &StorageVolume) -> Option<String> {
-    if original.content_type != copy.content_type {
-        return Some(format!("content type {:?} instead of {:?}", copy.content_type, original.content_type));
-    }
-    if original.description != copy.description {
-        return Some(format!("description {:?} instead of {:?}", copy.description, original.description));
-    }
-    own_keys(&original.config).iter().find_map(|(key, value)| {
-        let same = match (original.config.size(key), copy.config.size(key)) {
-            // Some servers write a size back in bytes.
-            (Ok(here), Ok(there)) if key == "size" => here == there,
-            _ => copy.config.get(key) == Some(value),
-        };
-        (!same).then(|| format!("key {key:?} is {:?} instead of {value:?}", copy.config.get(key)))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn volume(config: &[(&str, &str)]) -> StorageVolume {
-        let mut volume = StorageVolume::default();
-        volume.config = config.iter().copied().collect();
-        volume
-    }
-
-    #[test]
-    fn sizes_compare_as_bytes_and_volatile_keys_not_at_all() {
-        let here = volume(&[("size", "1GiB"), ("volatile.uuid", "a")]);
-        assert_eq!(difference(&here, &volume(&[("size", "1073741824"), ("extra", "x")])), None);
-        assert!(difference(&here, &volume(&[("size", "1GB")])).unwrap().contains("\"size\""));
-        assert!(difference(&here, &volume(&[])).unwrap().contains("None"));
-    }
-
-    #[test]
-    fn content_and_description_count() {
-        let (mut here, there) = (volume(&[]), volume(&[]));
-        here.description = "d".to_owned();
-        assert!(difference(&here, &there).unwrap().contains("description"));
     }
 }

@@ -1,5 +1,7 @@
 //! Requests that this crate doesn't model.
 
+use std::fmt;
+
 use http::Method;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -24,7 +26,6 @@ use crate::{
 /// client.request(Method::POST, "/1.0/profiles").json(&json!({"name": "web"})).change().await?;
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 #[must_use = "nothing is sent until `fetch` or `change` is called"]
 pub struct RawRequest {
     client: Client,
@@ -32,6 +33,16 @@ pub struct RawRequest {
     route: Result<Route, Error>,
     body: Option<Result<Value, Error>>,
     extensions: Vec<&'static str>,
+}
+
+impl fmt::Debug for RawRequest {
+    /// Without the body, which can hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawRequest")
+            .field("method", &self.method)
+            .field("route", &self.route)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A decoded answer and the version of the object in it.

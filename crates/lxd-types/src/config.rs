@@ -143,8 +143,12 @@ impl fmt::Display for ValueError {
 impl std::error::Error for ValueError {}
 
 impl fmt::Debug for Config {
+    /// Passwords, tokens and keys of storage appliances are hidden.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(&self.0).finish()
+        let is_secret =
+            |key: &str| ["password", "token", "secret", "api_key"].iter().any(|word| key.contains(word));
+        let shown = self.0.iter().map(|(key, value)| (key, if is_secret(key) { "***" } else { value }));
+        f.debug_map().entries(shown).finish()
     }
 }
 
@@ -238,6 +242,14 @@ mod tests {
         let config: Config = [("zfs.a", "1"), ("zfsx.b", "2"), ("zfs", "3"), ("volume.zfs.c", "4")].into();
         assert_eq!(config.driver("zfs").collect::<Vec<_>>(), [("a", "1")]);
         assert_eq!(config.volume_defaults().collect::<Vec<_>>(), [("zfs.c", "4")]);
+    }
+
+    #[test]
+    fn secrets_of_appliances_are_hidden() {
+        let config: Config =
+            [("powerflex.user.password", "s3cret"), ("pure.api.token", "s3cret"), ("size", "1GiB")].into();
+        let debug = format!("{config:?}");
+        assert!(!debug.contains("s3cret") && debug.contains("1GiB"), "{debug}");
     }
 
     #[test]

@@ -9,7 +9,10 @@ use hyper::{
     },
 };
 use hyper_util::rt::TokioIo;
-use tokio::task::AbortHandle;
+use tokio::{
+    runtime::{Handle, Id},
+    task::AbortHandle,
+};
 
 use crate::{Body, Dial, Error, ErrorKind, body::Upload, watchdog::Watchdog};
 
@@ -19,6 +22,8 @@ pub(crate) struct Connection {
     driver: Option<AbortHandle>,
     watchdog: Watchdog,
     upload: Option<Upload>,
+    /// A connection lives and dies with the runtime that drives it.
+    runtime: Id,
 }
 
 impl Connection {
@@ -30,7 +35,13 @@ impl Connection {
         })?;
         // Whoever waits for an answer learns from the sender how the connection ended.
         let driver = tokio::spawn(async move { drop(connection.with_upgrades().await) });
-        Ok(Self { sender, driver: Some(driver.abort_handle()), watchdog: Watchdog::default(), upload: None })
+        Ok(Self {
+            sender,
+            driver: Some(driver.abort_handle()),
+            watchdog: Watchdog::default(),
+            upload: None,
+            runtime: Handle::current().id(),
+        })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -39,6 +50,11 @@ impl Connection {
 
     pub(crate) fn is_ready(&self) -> bool {
         self.sender.is_ready()
+    }
+
+    /// The runtime that drives the connection.
+    pub(crate) fn runtime(&self) -> Id {
+        self.runtime
     }
 
     /// Waits until the connection takes a request; false if it never will.

@@ -208,7 +208,7 @@ impl Shared {
         if let Some(mut connection) = self.pool.checkout(start).await {
             let spare = request.as_ref().and_then(Spare::of_a_read);
             under_way.store(true, Ordering::Relaxed);
-            match send_on(&mut connection, request, limits).await {
+            match send_on(&mut connection, request, limits, start).await {
                 Ok(response) => return Ok((response, connection)),
                 Err(Failed::Unsent(_)) => {}
                 Err(Failed::Lost(error)) => *request = Some(spare.ok_or(error)?.into_request()),
@@ -234,7 +234,7 @@ impl Shared {
         // Not a byte of the request has left, whatever the dialer says.
         let mut connection = opened.map_err(|error| error.with_reached(Reached::No))?;
         under_way.store(true, Ordering::Relaxed);
-        match send_on(&mut connection, request, limits).await {
+        match send_on(&mut connection, request, limits, Instant::now()).await {
             Ok(response) => Ok((response, connection)),
             Err(Failed::Unsent(error) | Failed::Lost(error) | Failed::Final(error)) => Err(error),
         }
@@ -320,13 +320,14 @@ async fn send_on(
     connection: &mut Connection,
     request: &mut Option<Request<Body>>,
     limits: Limits,
+    now: Instant,
 ) -> Result<Response<Incoming>, Failed> {
     let Some(answering) = begin(connection, request) else {
         return Err(Failed::Final(Error::invalid("there is no request to send")));
     };
     let mut answering = pin!(answering);
     let (watchdog, upload) = connection.watchdog();
-    let mut end = limits.first_byte.map(|limit| (limit, end_of(limit, Instant::now())));
+    let mut end = limits.first_byte.map(|limit| (limit, end_of(limit, now)));
     let answer = poll_fn(|cx| {
         if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
             return Poll::Ready(Ok(answer));

@@ -33,8 +33,6 @@ struct Shelf {
 struct Idle {
     connection: Connection,
     since: Instant,
-    /// A connection lives and dies with the runtime that drives it, and no other can tell whether that one runs.
-    runtime: Id,
 }
 
 impl Pool {
@@ -60,7 +58,8 @@ impl Pool {
         let runtime = Handle::current().id();
         let mut shelf = self.shelf();
         shelf.idle.retain(|idle| !idle.connection.is_closed() && now < end_of(self.idle_time, idle.since));
-        let place = shelf.idle.iter().rposition(|idle| idle.runtime == runtime)?;
+        // Of a connection of another runtime nobody here can tell whether anything drives it.
+        let place = shelf.idle.iter().rposition(|idle| idle.connection.runtime() == runtime)?;
         Some(shelf.idle.remove(place).connection)
     }
 
@@ -72,22 +71,20 @@ impl Pool {
         if connection.upload().is_some_and(|upload| !upload.has_ended()) {
             return;
         }
-        // An answer can be read to its end outside of any runtime; then there is nothing to keep a connection for.
-        let Ok(handle) = Handle::try_current() else { return };
         let mut shelf = self.shelf();
         if shelf.idle.len() == self.max_idle {
             shelf.idle.remove(0);
         }
-        let since = Instant::now();
-        shelf.idle.push(Idle { connection, since, runtime: handle.id() });
-        let has_reaper = shelf
-            .reaper
-            .as_ref()
-            .is_some_and(|(task, runtime)| !task.is_finished() && *runtime == handle.id());
+        let (since, runtime) = (Instant::now(), connection.runtime());
+        let has_reaper =
+            shelf.reaper.as_ref().is_some_and(|(task, its)| !task.is_finished() && *its == runtime);
         if !has_reaper {
+            // An answer can be read to its end outside of any runtime. What nobody would close is not kept.
+            let Ok(handle) = Handle::try_current() else { return };
             let task = handle.spawn(reap(Arc::downgrade(self), end_of(self.idle_time, since))).abort_handle();
-            shelf.reaper = Some((task, handle.id()));
+            shelf.reaper = Some((task, runtime));
         }
+        shelf.idle.push(Idle { connection, since });
     }
 
     /// Closes what waited long enough; says when to look again, or that nothing is left.

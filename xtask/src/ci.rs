@@ -55,10 +55,15 @@ fn msrv() -> Result<(), String> {
     let declared = declared.ok_or("Cargo.toml declares no rust-version")?;
     let rustc = output(Command::new("rustc").arg("--version").current_dir(root()))?;
     let version = rustc.split(' ').nth(1).unwrap_or_default();
-    if !version.starts_with(&format!("{declared}.")) {
-        return Err(format!("Cargo.toml promises Rust {declared}, but {version} checks it"));
+    if version.starts_with(&format!("{declared}.")) {
+        println!("Rust {version} is what Cargo.toml promises");
+        return Ok(());
     }
-    println!("Rust {version} is what Cargo.toml promises");
+    let message = format!("Cargo.toml promises Rust {declared}, but {version} is what builds here");
+    if std::env::var("CI").is_ok_and(|ci| ci == "true") {
+        return Err(message);
+    }
+    println!("NOT CHECKED: {message}");
     Ok(())
 }
 

@@ -38,8 +38,7 @@ pub(crate) async fn wait(
     on_progress: Option<OnProgress>,
 ) -> Result<Operation, Error> {
     let id = operation.id.clone();
-    let waiting =
-        Waiting { client, operation, on_progress, last_progress: None, last_contact: Instant::now() };
+    let waiting = Waiting { client, operation, on_progress, last_progress: None, lost: None };
     match deadline {
         None => waiting.run().await,
         Some(deadline) => tokio::time::timeout(deadline, waiting.run()).await.unwrap_or_else(|_| {
@@ -99,7 +98,8 @@ struct Waiting<'a> {
     operation: Operation,
     on_progress: Option<OnProgress>,
     last_progress: Option<Progress>,
-    last_contact: Instant,
+    /// Since when the server can't be reached.
+    lost: Option<Instant>,
 }
 
 impl Waiting<'_> {
@@ -113,10 +113,10 @@ impl Waiting<'_> {
             match slice(self.client, &self.operation.id, self.on_progress.is_some()).await {
                 Ok(operation) => {
                     self.operation = operation;
-                    self.last_contact = Instant::now();
+                    self.lost = None;
                     pause = Duration::from_millis(50);
                 }
-                Err(error) if is_passing(&error) && self.last_contact.elapsed() < PATIENCE => {
+                Err(error) if is_passing(&error) && self.lost_for() < PATIENCE => {
                     tracing::debug!(operation = %self.operation.id, %error, "lost sight, trying again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(2));
@@ -128,6 +128,11 @@ impl Waiting<'_> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// How long ago trouble began, which is now if there was none.
+    fn lost_for(&mut self) -> Duration {
+        self.lost.get_or_insert_with(Instant::now).elapsed()
     }
 
     fn report(&mut self) {

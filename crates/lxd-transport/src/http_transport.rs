@@ -363,11 +363,11 @@ fn explain(error: hyper::Error, unsent: bool) -> Failed {
     }
     #[cfg(feature = "tls")]
     if let Some(cause) = crate::dial::tls::tls_cause(&error) {
-        // With TLS 1.3 a server refuses the client's certificate only after the handshake.
+        // With TLS 1.3 a server refuses the client's certificate only after the client is done with the handshake, and
+        // then has read nothing of the request. Of any other trouble with TLS that can't be said.
+        let reached = if crate::dial::tls::refuses_client(cause) { Reached::No } else { Reached::Maybe };
         let message = crate::dial::tls::why(cause);
-        return Failed::Final(
-            Error::new(ErrorKind::Tls, message).with_source(error).with_reached(Reached::No),
-        );
+        return Failed::Final(Error::new(ErrorKind::Tls, message).with_source(error).with_reached(reached));
     }
     if error.is_parse() {
         let error = Error::new(ErrorKind::Interrupted, "what came back is not HTTP").with_source(error);

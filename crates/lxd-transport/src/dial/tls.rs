@@ -219,6 +219,26 @@ pub(crate) fn why(error: &TlsError) -> String {
     }
 }
 
+/// Whether the server ended the handshake because of the client's certificate, or for lack of one.
+pub(crate) fn refuses_client(error: &TlsError) -> bool {
+    use rustls::AlertDescription as Alert;
+    matches!(
+        error,
+        TlsError::AlertReceived(
+            Alert::CertificateRequired
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                // The client could not prove that the certificate is its own.
+                | Alert::DecryptError
+        )
+    )
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = matches!(self.name, ServerName::IpAddress(IpAddr::V4(_) | IpAddr::V6(_)));
@@ -231,7 +251,17 @@ impl fmt::Debug for Tls {
 
 #[cfg(test)]
 mod tests {
+    use rustls::AlertDescription;
+
     use super::*;
+
+    #[test]
+    fn only_a_refused_certificate_proves_that_nothing_was_read() {
+        assert!(refuses_client(&TlsError::AlertReceived(AlertDescription::CertificateRequired)));
+        for other in [TlsError::DecryptError, TlsError::AlertReceived(AlertDescription::InternalError)] {
+            assert!(!refuses_client(&other));
+        }
+    }
 
     #[test]
     fn urls_are_read_or_refused_by_value() {

@@ -110,6 +110,18 @@ async fn the_end_of_a_slice_is_not_the_end_of_the_work() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_wait_is_not_asked_without_end() {
+    let script = Script::start(|request| match request {
+        wait if is_wait(wait) => operation_answer("200 OK", "sync", 103, ""),
+        _ => accepted(),
+    });
+    let change = script.client().storage_pools().create(StoragePoolsPost::new("p", "dir"));
+    let error = change.with_deadline(Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Wait));
+    assert!(script.seen().len() < 10, "{} requests in a second", script.seen().len());
+}
+
+#[tokio::test]
 async fn an_operation_that_failed_with_the_words_of_a_slice_has_failed() {
     let script = Script::start(|request| match request {
         wait if is_wait(wait) => wait_failed(500, "context deadline exceeded"),

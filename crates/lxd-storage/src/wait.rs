@@ -23,6 +23,13 @@ const WATCHED_SLICE: Duration = Duration::from_secs(1);
 /// A lost connection is taken up again for so long before we say that we lost sight of the work.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Between requests that fail or come back too early: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A `/wait` that takes longer than this has waited.
+const SLACK: Duration = Duration::from_millis(500);
+
 /// What the servers write when the time given to `/wait` is over. The one text that has to be compared: its code,
 /// 500, is also that of any failure.
 const SLICE_IS_OVER: &str = "context deadline exceeded";
@@ -104,22 +111,30 @@ struct Waiting<'a> {
 
 impl Waiting<'_> {
     async fn run(mut self) -> Result<Operation, Error> {
-        let mut pause = Duration::from_millis(50);
+        let mut pause = FIRST_PAUSE;
         loop {
             self.report();
             if self.operation.status_code.is_final() {
                 return judge(self.operation);
             }
+            let asked = Instant::now();
             match slice(self.client, &self.operation.id, self.on_progress.is_some()).await {
                 Ok(operation) => {
                     self.operation = operation;
                     self.lost = None;
-                    pause = Duration::from_millis(50);
+                    let waited = asked.elapsed() > SLACK;
+                    if waited || self.operation.status_code.is_final() {
+                        pause = FIRST_PAUSE;
+                        continue;
+                    }
+                    // A server, or somebody on the way, that doesn't wait must not be asked without end.
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(error) if is_passing(&error) && self.lost_for() < PATIENCE => {
                     tracing::debug!(operation = %self.operation.id, %error, "lost sight, trying again");
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(error) if is_passing(&error) => {
                     let note = format!("lost sight of the operation for {PATIENCE:?}, it may go on");
@@ -153,7 +168,7 @@ async fn slice(client: &Client, id: &str, watched: bool) -> Result<Operation, Er
     let limits = Limits::long_poll(length);
     let call = Call { method: Method::GET, uri, body: Bytes::new(), if_match: None, limits };
     match client.exchange().call(call).await {
-        Ok(answer) => answer.decode(),
+        Ok(answer) => answer.decode().map_err(|error| error.with_operation(id)),
         // Under HTTP 200 it is the operation that failed; under any other status it is this request.
         Err(error) if error.status() == Some(StatusCode::OK) && error.server_message().is_some() => {
             if error.server_message() == Some(SLICE_IS_OVER) {

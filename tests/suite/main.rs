@@ -14,6 +14,7 @@ mod pools;
 mod raw;
 mod scope;
 mod sizes;
+mod trust;
 mod upgrade;
 mod volumes;
 
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         }
     };
 
-    let modules: [(&str, &[Case]); 10] = [
+    let modules: [(&str, &[Case]); 11] = [
         ("pools", pools::CASES),
         ("volumes", volumes::CASES),
         ("names", names::CASES),
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         ("operations", operations::CASES),
         ("scope", scope::CASES),
         ("raw", raw::CASES),
+        ("trust", trust::CASES),
         ("upgrade", upgrade::CASES),
         ("defects", defects::CASES),
         ("migration", migration::CASES),

@@ -18,7 +18,6 @@ use std::{
     error::Error as StdError,
     fmt,
     future::poll_fn,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,12 +27,9 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
-use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-use crate::{
-    Body, BoxFuture, Endpoint, Error, ErrorKind, Limits, Phase, Reached, Transport, watchdog::end_of,
-};
+use crate::{Body, BoxFuture, Endpoint, Error, ErrorKind, Limits, Reached, Transport, transport::guard};
 
 /// Limits on their way through a stack of services, to a [`TransportService`] that keeps them exactly.
 #[derive(Clone)]
@@ -81,29 +77,8 @@ where
     ) -> BoxFuture<'_, Result<Response<Body>, Error>> {
         let taken = Arc::new(AtomicBool::new(false));
         request.extensions_mut().insert(Passed { limits, taken: Arc::clone(&taken) });
-        Box::pin(async move {
-            limits.check()?;
-            let start = Instant::now();
-            let mut sending = pin!(self.send(request));
-            let ends = [(Phase::FirstByte, limits.first_byte), (Phase::Total, limits.total)];
-            let first = ends
-                .into_iter()
-                .filter_map(|(phase, limit)| Some((phase, limit?)))
-                .min_by_key(|(_, limit)| *limit);
-            let response = match first {
-                None => sending.await?,
-                Some((phase, limit)) => match timeout_at(end_of(limit, start), &mut sending).await {
-                    Ok(response) => response?,
-                    // Below the stack is a transport that measures each phase by itself and will end this call.
-                    Err(_) if taken.load(Ordering::Relaxed) => sending.await?,
-                    Err(_) => return Err(Error::timeout(phase, limit).with_reached(Reached::Maybe)),
-                },
-            };
-            if taken.load(Ordering::Relaxed) {
-                return Ok(response);
-            }
-            Ok(response.map(|body| body.with_limits_since(limits, start)))
-        })
+        let sending = self.send(request);
+        Box::pin(guard(sending, limits, move || taken.load(Ordering::Relaxed)))
     }
 
     fn endpoint(&self) -> &Endpoint {

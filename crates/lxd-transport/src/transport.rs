@@ -56,30 +56,37 @@ pub trait Transport: Send + Sync + 'static {
         limits: Limits,
     ) -> BoxFuture<'_, Result<Response<Body>, Error>> {
         let sending = self.send(request);
-        Box::pin(guard(sending, limits))
+        Box::pin(guard(sending, limits, || false))
     }
 
     /// Where the server is.
     fn endpoint(&self) -> &Endpoint;
 }
 
-/// Puts `first_byte` and `total` around a request, and `idle` and `total` into the body of its answer.
-async fn guard(
+/// Puts `first_byte` and `total` around a request, and `idle` and `total` into the body of its answer. Where it turns
+/// out that something below keeps the limits, phase by phase, that is left to it.
+pub(crate) async fn guard(
     sending: impl Future<Output = Result<Response<Body>, Error>>,
     limits: Limits,
+    kept_below: impl Fn() -> bool,
 ) -> Result<Response<Body>, Error> {
     limits.check()?;
     let start = Instant::now();
-    let sending = pin!(sending);
+    let mut sending = pin!(sending);
     let ends = [(Phase::FirstByte, limits.first_byte), (Phase::Total, limits.total)];
     let first =
         ends.into_iter().filter_map(|(phase, limit)| Some((phase, limit?))).min_by_key(|(_, limit)| *limit);
     let response = match first {
         None => sending.await?,
-        Some((phase, limit)) => timeout_at(end_of(limit, start), sending)
-            .await
-            .unwrap_or_else(|_| Err(Error::timeout(phase, limit).with_reached(Reached::Maybe)))?,
+        Some((phase, limit)) => match timeout_at(end_of(limit, start), &mut sending).await {
+            Ok(response) => response?,
+            Err(_) if kept_below() => sending.await?,
+            Err(_) => return Err(Error::timeout(phase, limit).with_reached(Reached::Maybe)),
+        },
     };
+    if kept_below() {
+        return Ok(response);
+    }
     Ok(response.map(|body| body.with_limits_since(limits, start)))
 }
 

@@ -7,8 +7,19 @@ use std::{
 
 use crate::slot::{Family, in_path};
 
+/// Set by whoever wants the tests to do without real servers.
+pub const NO_SERVERS_VARIABLE: &str = "LXD_TESTS_NO_SERVERS";
+
+/// Whether real servers may be used at all.
+pub(crate) fn wanted() -> bool {
+    std::env::var_os(NO_SERVERS_VARIABLE).is_none()
+}
+
 /// Why a daemon of this family can't be started here; `Ok` if it can.
 pub(crate) fn check(family: Family) -> Result<(), String> {
+    if !wanted() {
+        return Err(format!("{NO_SERVERS_VARIABLE} is set"));
+    }
     for program in [family.client_program(), "setpriv", "setsid", "unshare"] {
         if in_path(program).is_none() {
             return Err(format!("{program} is not installed (Debian: {}, util-linux)", family.package()));

@@ -97,7 +97,7 @@ impl Daemon {
     /// Starts the process. It is not ready yet.
     pub(crate) fn spawn(slot: Slot, dir: &Path, life: Life) -> Result<Starting, String> {
         let program = slot.family().daemon_program().ok_or("the daemon is not installed")?;
-        fs::create_dir_all(dir).map_err(|error| format!("cannot create {}: {error}", dir.display()))?;
+        fs::create_dir(dir).map_err(|error| format!("cannot create {}: {error}", dir.display()))?;
         let log = fs::File::create(dir.with_extension("log"))
             .map_err(|error| format!("cannot create a log: {error}"))?;
         // The kernel kills a process with such a signal when the thread that started it ends, in whichever way.
@@ -122,10 +122,13 @@ impl Daemon {
 
     /// Ends the process at once. Its data is of no further use.
     pub(crate) fn kill(&self) {
-        kill(self.pid, &self.started);
-        if let Some(child) = &mut *self.child.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Only its parent can clear away what is left of an ended process.
-            let _ = child.wait();
+        match &mut *self.child.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(child) => {
+                let _ = child.kill();
+                // Only its parent can clear away what is left of an ended process.
+                let _ = child.wait();
+            }
+            None => kill(self.pid, &self.started),
         }
     }
 }
@@ -171,17 +174,20 @@ impl Starting {
         }
         let certificate = fs::read_to_string(self.dir.join("server.crt"))
             .map_err(|error| format!("cannot read its certificate: {error}"))?;
-        let started = start_time(self.pid).ok_or("it ended")?;
-        let (slot, dir, pid) = (self.slot, self.dir.clone(), self.pid);
-        Ok(Daemon {
-            slot,
-            dir,
-            pid,
-            started,
-            https_url,
-            certificate,
-            identity,
-            pools,
+        Ok(Daemon { https_url, certificate, identity, pools, ..self.unready().ok_or("it ended")? })
+    }
+
+    /// What is known of the daemon before it is set up: enough to end it. `None` if it ended by itself.
+    pub(crate) fn unready(&self) -> Option<Daemon> {
+        Some(Daemon {
+            slot: self.slot,
+            dir: self.dir.clone(),
+            pid: self.pid,
+            started: start_time(self.pid)?,
+            https_url: String::new(),
+            certificate: String::new(),
+            identity: (String::new(), String::new()),
+            pools: Vec::new(),
             child: Mutex::new(None),
         })
     }
@@ -285,7 +291,9 @@ pub(crate) fn kill(pid: u32, started: &str) {
     if !is_it() {
         return;
     }
-    let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+    // The shell has `kill` built in; as a program it is missing on small systems.
+    let mut command = Command::new("sh");
+    let _ = command.args(["-c", "kill -KILL \"$0\"", &pid.to_string()]).stderr(Stdio::null()).status();
     let end = Instant::now() + Duration::from_secs(10);
     while is_it() && Instant::now() < end {
         thread::sleep(Duration::from_millis(5));

@@ -1,7 +1,8 @@
 //! Several daemons together.
 
 use std::{
-    fs,
+    fs, io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -39,11 +40,10 @@ impl Lab {
     /// A daemon that could be had and did not start, with the end of its log.
     pub fn attach(wanted: &[Slot]) -> Result<Self, String> {
         let named = std::env::var_os(ATTACH_VARIABLE).map(PathBuf::from);
-        match record::read(&named.unwrap_or_else(state_file)) {
-            Some((_, daemons)) if !daemons.is_empty() => {
-                Ok(Self { missing: missing(wanted, &daemons), daemons, own: None })
-            }
-            _ => Self::start(wanted),
+        let file = named.unwrap_or_else(state_file);
+        match record::read_ready(&file).filter(|_| availability::wanted()) {
+            Some(daemons) => Ok(Self { missing: missing(wanted, &daemons), daemons, own: None }),
+            None => Self::start(wanted),
         }
     }
 
@@ -56,11 +56,14 @@ impl Lab {
     }
 
     /// New daemons that go on after this process, written down for [`attach`](Self::attach) and [`down`](Self::down).
+    /// They replace those of an earlier call, of which a part may have died.
     ///
     /// # Errors
     /// As [`attach`](Self::attach); a file that cannot be written.
     pub fn up(wanted: &[Slot]) -> Result<Self, String> {
-        let mut lab = Self::start_with(wanted, Life::OfItsOwn)?;
+        let _ = Self::down();
+        let started = Self::start_with(wanted, Life::OfItsOwn);
+        let mut lab = started.inspect_err(|_| drop(fs::remove_file(state_file())))?;
         if let Some(folder) = &lab.own {
             record::write(&state_file(), folder, &lab.daemons)?;
         }
@@ -72,9 +75,8 @@ impl Lab {
     /// The daemons that [`up`](Self::up) started and that still run.
     #[must_use]
     pub fn running() -> Option<Self> {
-        let (_, daemons) = record::read(&state_file())?;
-        let missing = missing(&Slot::ALL, &daemons);
-        (!daemons.is_empty()).then_some(Self { daemons, missing, own: None })
+        let daemons = record::read_ready(&state_file())?;
+        Some(Self { missing: missing(&Slot::ALL, &daemons), daemons, own: None })
     }
 
     /// Ends the daemons that [`up`](Self::up) started, and removes their folder. Says whether there was anything.
@@ -115,17 +117,28 @@ impl Lab {
 
     fn start_with(wanted: &[Slot], life: Life) -> Result<Self, String> {
         sweep();
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("{PREFIX}{}-{number}", owner(life)));
-        let mut lab = Self { daemons: Vec::new(), missing: Vec::new(), own: Some(folder.clone()) };
-        let mut starting: Vec<Starting> = Vec::new();
-        // All are started before any is waited for.
+        let mut lab = Self { daemons: Vec::new(), missing: Vec::new(), own: None };
+        let mut available = Vec::new();
         for &slot in wanted {
             match availability::check(slot.family()) {
-                Ok(()) => starting.push(Daemon::spawn(slot, &folder.join(slot.name()), life)?),
+                Ok(()) => available.push(slot),
                 Err(reason) => lab.missing.push((slot, reason)),
             }
+        }
+        if available.is_empty() {
+            return Ok(lab);
+        }
+        let folder = new_folder(life)?;
+        lab.own = Some(folder.clone());
+        // All are started before any is waited for.
+        let mut starting: Vec<Starting> = Vec::new();
+        for slot in available {
+            starting.push(Daemon::spawn(slot, &folder.join(slot.name()), life)?);
+        }
+        if life == Life::OfItsOwn {
+            // Whoever interrupts us now must still be able to take them down.
+            let unready: Vec<Daemon> = starting.iter().filter_map(Starting::unready).collect();
+            record::write(&state_file(), &folder, &unready)?;
         }
         for daemon in starting {
             lab.daemons.push(daemon.finish()?);
@@ -159,6 +172,21 @@ fn owner(life: Life) -> String {
     match life {
         Life::WithStarter => std::process::id().to_string(),
         Life::OfItsOwn => format!("up{}", std::process::id()),
+    }
+}
+
+/// A folder that only we can enter.
+fn new_folder(life: Life) -> Result<PathBuf, String> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("{PREFIX}{}-{number}", owner(life)));
+        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => return Ok(folder),
+            // Somebody else's, or of a process that had our number once.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(format!("cannot create {}: {error}", folder.display())),
+        }
     }
 }
 

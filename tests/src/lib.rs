@@ -15,6 +15,7 @@ mod record;
 mod slot;
 
 pub use self::{
+    availability::NO_SERVERS_VARIABLE,
     daemon::Daemon,
     lab::Lab,
     record::state_file,

@@ -96,8 +96,10 @@ fn doc(selection: &[&str]) -> Result<(), String> {
 fn alone() -> Result<(), String> {
     for package in CRATES {
         doc(&["-p", package, "--no-default-features"])?;
-        run_command(&mut cargo(&["test", "-p", package, "--no-default-features", "--lib", "--quiet"]))?;
-        run_command(&mut cargo(&["test", "-p", package, "--no-default-features", "--doc", "--quiet"]))?;
+        for kind in ["--lib", "--doc"] {
+            run_command(&mut cargo(&["test", "-p", package, "--no-default-features", kind, "--quiet"]))?;
+            run_command(&mut cargo(&["test", "-p", package, kind, "--quiet"]))?;
+        }
     }
     for (package, features) in FEATURES {
         for feature in std::iter::once("").chain(features.iter().copied()) {

@@ -51,13 +51,18 @@ const ABSENT: [(&str, &str, &[&str], &str); 3] = [
 ];
 
 /// What lxd-storage may not name, neither in its manifest nor in its source.
-const FOREIGN_TO_STORAGE: [&str; 4] = ["hyper", "hyper-util", "hyperlocal", "rustls"];
+const FOREIGN_TO_STORAGE: [&str; 5] = ["hyper", "hyper-util", "hyperlocal", "rustls", "tokio-rustls"];
 
 /// What no source file of lxd-types may contain: it does no I/O, and nothing in it waits.
 const FOREIGN_TO_TYPES: [&str; 7] =
     ["std::fs", "std::net", "std::io", "std::process", "std::thread", "std::env", "async "];
 
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
+    let check_readme = match arguments {
+        [] => false,
+        ["--check-readme"] => true,
+        other => return Err(format!("layers takes --check-readme at most, not {:?}", other.join(" "))),
+    };
     for (package, features, names, why) in ABSENT {
         let tree = tree(package, features)?;
         let broken: Vec<&String> =
@@ -77,7 +82,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
         table.push_str(&format!("| {name} | {count} |\n"));
     }
     print!("The layers hold. Crates compiled, each with itself:\n\n{table}");
-    if arguments == ["--check-readme"] {
+    if check_readme {
         let readme =
             fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))?;
         let stale: Vec<&str> = table.lines().filter(|line| !readme.contains(line)).collect();

@@ -12,9 +12,9 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask servers up | status | down   private LXD and Incus daemons that stay until told to go
-cargo xtask test [CARGO TEST ARGUMENTS]  all tests, on private daemons of its own or those that are up
+cargo xtask test [--no-servers] [ARGS]   all tests, on private daemons of its own or those that are up
 cargo xtask ci [--list | STEP...]        every check that CI runs before the tests
-cargo xtask layers                       who may depend on whom, and what each layer costs
+cargo xtask layers [--check-readme]      who may depend on whom, and what each layer costs
 cargo xtask bench [--quick]              what a request costs, beside bare hyper and pylxd
 cargo xtask fixtures                     captures the answers that the tests of lxd-types read";
 

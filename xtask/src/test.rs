@@ -1,33 +1,45 @@
 //! `cargo xtask test`: all tests, with private daemons around them.
 
-use lxd_tests::{Lab, Slot};
+use std::process::Command;
+
+use lxd_tests::{Lab, NO_SERVERS_VARIABLE, Slot};
 
 use crate::command::{cargo, root, run as run_command};
 
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
-    // The lab is this process's own, so it ends here whatever becomes of the tests.
-    let lab = Lab::attach(&Slot::ALL)?;
+    let mut command = cargo(&["test", "--workspace", "--all-features"]);
+    let Some(("--no-servers", arguments)) = arguments.split_first().map(|(first, rest)| (*first, rest))
+    else {
+        // The lab is this process's own, so it ends here whatever becomes of the tests.
+        return run_on(&Lab::attach(&Slot::ALL)?, command.args(arguments));
+    };
+    if is_ci() {
+        return Err("CI=true, which wants real servers, and --no-servers".to_owned());
+    }
+    let outcome = run_command(command.args(arguments).env(NO_SERVERS_VARIABLE, "1"));
+    println!("\nSKIPPED           all real servers: --no-servers");
+    outcome
+}
+
+fn run_on(lab: &Lab, command: &mut Command) -> Result<(), String> {
     let missing: Vec<String> = Slot::ALL
         .into_iter()
         .filter_map(|slot| Some(format!("{slot}: {}", lab.daemon(slot).err()?)))
         .collect();
-    if !missing.is_empty() && std::env::var("CI").is_ok_and(|ci| ci == "true") {
+    if !missing.is_empty() && is_ci() {
         return Err(format!("CI=true and no real server for {}", missing.join("; ")));
     }
 
-    let mut command = cargo(&["test", "--workspace", "--all-features"]);
-    command.args(arguments);
-    if !lab.daemons().is_empty() {
+    let outcome = if lab.daemons().is_empty() {
+        run_command(command)
+    } else {
         let (variable, file) =
             lab.lend(&root().join("target").join(format!("lab-{}.json", std::process::id())))?;
-        command.env(variable, &file);
-        let outcome = run_command(&mut command);
+        let outcome = run_command(command.env(variable, &file));
         // It holds a private key, if only of a daemon that ends now.
         let _ = std::fs::remove_file(file);
-        outcome?;
-    } else {
-        run_command(&mut command)?;
-    }
+        outcome
+    };
 
     println!();
     for slot in Slot::ALL {
@@ -38,5 +50,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
             Err(reason) => println!("SKIPPED           {slot:<6} {reason}"),
         }
     }
-    Ok(())
+    outcome
+}
+
+fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|ci| ci == "true")
 }

@@ -1,6 +1,9 @@
 //! Answers that aren't what they should be end in a typed error within their time, and the client works afterwards.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use lxd_storage::{
     Error, ErrorKind,
@@ -67,6 +70,27 @@ async fn wrong_types_name_what_was_expected() {
     }
     let error = error_of(|| json("200 OK", r#"{"type":"sync","metadata":"#)).await;
     assert_eq!(error.kind(), ErrorKind::Decode);
+}
+
+#[tokio::test]
+async fn a_list_is_one_request_unless_a_pool_vanished_meanwhile() {
+    let script = Script::start(|_| sync(r#"[{"name":"a"},{"name":"b"}]"#));
+    assert_eq!(script.client().storage_pools().all().await.unwrap().len(), 2);
+    assert_eq!(script.seen(), ["GET /1.0/storage-pools?recursion=1"]);
+
+    let gone =
+        || json("404 Not Found", r#"{"type":"error","error_code":404,"error":"Storage pool not found"}"#);
+    let asked = AtomicUsize::new(0);
+    let script = Script::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 | 1 => gone(),
+        _ => sync(r#"[{"name":"a"}]"#),
+    });
+    assert_eq!(script.client().storage_pools().all().await.unwrap().len(), 1);
+    assert_eq!(script.seen().len(), 3);
+
+    let script = Script::start(move |_| gone());
+    assert_eq!(script.client().storage_pools().all().await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(script.seen().len() < 12, "it is not read again without end");
 }
 
 #[tokio::test]

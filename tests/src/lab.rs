@@ -37,20 +37,25 @@ impl Lab {
     /// Call it from a thread that lives as long as the lab is needed: the daemons end together with that thread.
     ///
     /// # Errors
-    /// A daemon that could be had and did not start, with the end of its log.
+    /// A daemon that could be had and did not start, with the end of its log; a lab that another process lent to this
+    /// one and whose daemons have ended.
     pub fn attach(wanted: &[Slot]) -> Result<Self, String> {
+        if !availability::wanted() {
+            return Self::start(wanted);
+        }
         let named = std::env::var_os(ATTACH_VARIABLE).map(PathBuf::from);
-        let file = named.unwrap_or_else(state_file);
-        match record::read_ready(&file).filter(|_| availability::wanted()) {
-            Some(daemons) => Ok(Self { missing: missing(wanted, &daemons), daemons, own: None }),
-            None => Self::start(wanted),
+        match (record::read_ready(named.as_deref().unwrap_or(&state_file())), named) {
+            (Some(daemons), _) => Ok(Self { missing: missing(wanted, &daemons), daemons, own: None }),
+            // New daemons would hide that those we were promised have died.
+            (None, Some(file)) => Err(format!("{}: none of its daemons runs any more", file.display())),
+            (None, None) => Self::start(wanted),
         }
     }
 
     /// New daemons, which end with the lab or with the thread that called this.
     ///
     /// # Errors
-    /// As [`attach`](Self::attach).
+    /// A daemon that could be had and did not start, with the end of its log.
     pub fn start(wanted: &[Slot]) -> Result<Self, String> {
         Self::start_with(wanted, Life::WithStarter)
     }
@@ -59,7 +64,7 @@ impl Lab {
     /// They replace those of an earlier call, of which a part may have died.
     ///
     /// # Errors
-    /// As [`attach`](Self::attach); a file that cannot be written.
+    /// As [`start`](Self::start); a file that cannot be written.
     pub fn up(wanted: &[Slot]) -> Result<Self, String> {
         let _ = Self::down();
         let started = Self::start_with(wanted, Life::OfItsOwn);

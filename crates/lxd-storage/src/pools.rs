@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// So often is a list read again into which a deletion came.
-const LIST_AGAIN: usize = 4;
+const LIST_AGAIN: usize = 8;
 
 /// The storage pools of a server (`/1.0/storage-pools`).
 ///

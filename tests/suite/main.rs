@@ -14,6 +14,7 @@ mod pools;
 mod raw;
 mod scope;
 mod sizes;
+mod snapshots;
 mod trust;
 mod upgrade;
 mod volumes;
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
         }
     };
 
-    let modules: [(&str, &[Case]); 11] = [
+    let modules: [(&str, &[Case]); 12] = [
         ("pools", pools::CASES),
         ("volumes", volumes::CASES),
         ("names", names::CASES),
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         ("upgrade", upgrade::CASES),
         ("defects", defects::CASES),
         ("migration", migration::CASES),
+        ("snapshots", snapshots::CASES),
     ];
     let mut trials = Vec::new();
     let mut missing = Vec::new();

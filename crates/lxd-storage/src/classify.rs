@@ -26,6 +26,8 @@ fn kind(method: &Method, path: &str, code: u16, text: &str) -> ErrorKind {
         500 if says_not_found(text) && path_without_query(path).ends_with("/resources") => {
             ErrorKind::NotFound
         }
+        // Every server answers 500 when the snapshot to restore doesn't exist; other names can't end like this.
+        500 if *method == Method::PUT && text.ends_with("Snapshot not found") => ErrorKind::NotFound,
         // Two creations of a pool at once: the loser runs into the database's own check.
         500 if *method == Method::POST
             && path_without_query(path) == "/1.0/storage-pools"

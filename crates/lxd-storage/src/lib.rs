@@ -49,6 +49,10 @@
 //! | `volume.rename({"name", "pool"})` | [`volume.rename(name)`](Volume::rename) in place, [`volume.move_to(..)`](Volume::move_to) to another pool or project |
 //! | `volume.rename({.., "migration": True})` | [`volume.copy_to_server(..)`](VolumeHandle::copy_to_server), [`volume.move_to_server(..)`](VolumeHandle::move_to_server) |
 //! | `volume.put, .patch, .save, .delete, .raw_put, .raw_patch` | the same on [`Volume`] and [`VolumeHandle`] |
+//! | `volume.snapshots.all()`, `.get(name)`, `.exists(name)` | the same on [`volume.snapshots()`](VolumeHandle::snapshots) |
+//! | `volume.snapshots.create(name, expires_at)` | [`.create(StorageVolumeSnapshotsPost)`](Snapshots::create), [`.create_automatic(..)`](Snapshots::create_automatic) |
+//! | `snapshot.rename, .save, .delete, .restore` | the same on [`Snapshot`] |
+//! | `volume.restore_from(name)` | [`volume.restore(name)`](VolumeHandle::restore) |
 //! | `wait=True` | `.await` on a [`Change`] |
 //! | `wait=False` | [`.start()`](Change::start) |
 //! | `client.operations.wait_for_operation(id)` | [`client.operation(id).await?.await?`](Client::operation) |
@@ -73,6 +77,7 @@
 mod check;
 mod classify;
 mod client;
+mod created;
 mod edit;
 mod error;
 mod etag;
@@ -85,6 +90,8 @@ mod pool;
 mod pools;
 mod raw;
 mod route;
+mod snapshot;
+mod snapshots;
 mod used_by;
 mod volume;
 mod volumes;
@@ -105,6 +112,8 @@ pub use self::{
     pool::{Pool, PoolHandle, PoolResources},
     pools::StoragePools,
     raw::{Fetched, RawRequest},
+    snapshot::{Snapshot, SnapshotHandle},
+    snapshots::Snapshots,
     volume::{Volume, VolumeHandle},
     volumes::Volumes,
 };

@@ -159,7 +159,7 @@ impl Migration {
             );
             return Err(Error::invalid(message));
         }
-        if self.delete_source && self.volume_only && !self.source.snapshots().await?.is_empty() {
+        if self.delete_source && self.volume_only && !self.source.snapshots().list().await?.is_empty() {
             let message =
                 "the volume has snapshots; to move it without them would delete them, so copy it instead";
             return Err(Error::invalid(message));
@@ -282,7 +282,10 @@ impl Migration {
         }
         let mut found = difference(source.object(), volume.object());
         if found.is_none() && !self.volume_only {
-            found = difference_of_snapshots(&self.source.snapshots().await?, &copy.snapshots().await?);
+            found = difference_of_snapshots(
+                &self.source.snapshots().list().await?,
+                &copy.snapshots().list().await?,
+            );
         }
         match found {
             None => Ok(volume),

@@ -13,7 +13,7 @@ use lxd_types::{Operation, Progress};
 use serde::Serialize;
 
 use crate::{
-    Client, ETag, Error,
+    Client, ETag, Error, ErrorKind,
     exchange::{Answer, Call},
     route::Route,
     wait::{self, OnProgress},
@@ -70,11 +70,20 @@ pub(crate) struct ChangeRequest {
     body: Bytes,
     if_match: Option<ETag>,
     extensions: Vec<&'static str>,
+    looks: Vec<Look>,
+}
+
+/// What is looked at before the request goes out, where a server would begin the work and then do damage.
+enum Look {
+    /// This must be there.
+    Exists(Route),
+    /// This name must be free; the text is for the error.
+    Free(Route, String),
 }
 
 impl ChangeRequest {
     pub(crate) fn new(method: Method, route: Route) -> Self {
-        Self { method, route, body: Bytes::new(), if_match: None, extensions: Vec::new() }
+        Self { method, route, body: Bytes::new(), if_match: None, extensions: Vec::new(), looks: Vec::new() }
     }
 
     pub(crate) fn json(mut self, body: &impl Serialize) -> Result<Self, Error> {
@@ -88,6 +97,31 @@ impl ChangeRequest {
     pub(crate) fn needs(mut self, extension: &'static str) -> Self {
         self.extensions.push(extension);
         self
+    }
+
+    /// Reads this first, and sends nothing if it isn't there.
+    pub(crate) fn if_exists(mut self, route: Route) -> Self {
+        self.looks.push(Look::Exists(route));
+        self
+    }
+
+    /// Looks first whether a name is taken, and sends nothing if it is.
+    pub(crate) fn if_free(mut self, route: Route, what: String) -> Self {
+        self.looks.push(Look::Free(route, what));
+        self
+    }
+}
+
+impl Look {
+    async fn look(self, client: &Client) -> Result<(), Error> {
+        match self {
+            Self::Exists(route) => client.get(Ok(route), &[]).await.map(drop),
+            Self::Free(route, what) => match client.get(Ok(route), &[]).await {
+                Ok(_) => Err(Error::new(ErrorKind::AlreadyExists, what)),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            },
+        }
     }
 }
 
@@ -130,8 +164,11 @@ impl<T: Send + 'static> Change<T> {
     /// # Errors
     /// Those of the request itself; what fails later in the background comes out of the [`Pending`].
     pub async fn start(self) -> Result<Pending<T>, Error> {
-        let ChangeRequest { method, route, body, if_match, extensions } = self.request?;
+        let ChangeRequest { method, route, body, if_match, extensions, looks } = self.request?;
         self.client.require(&extensions).await?;
+        for look in looks {
+            look.look(&self.client).await?;
+        }
         let limits = self.client.exchange().limits;
         let call = Call { method, uri: route.uri()?, body, if_match, limits };
         let answer = self.client.exchange().call(call).await?;

@@ -5,14 +5,15 @@ use std::{ops::Deref, sync::Arc};
 use http::Method;
 use lxd_types::{
     Config, ContentType, Patch, Reference, StorageVolume, StorageVolumePost, StorageVolumePut,
-    StorageVolumeSnapshot, StorageVolumeState, Timestamp, VolumeType,
+    StorageVolumeState, Timestamp, VolumeType,
 };
 
 use crate::{
-    Change, Client, ETag, Error, Migration, MoveTo, PoolHandle,
+    Change, Client, ETag, Error, Migration, MoveTo, PoolHandle, SnapshotHandle, Snapshots,
     object::{Address, Local},
     pending::ChangeRequest,
     route::{Route, check_name},
+    snapshots::check_snapshot_name,
     used_by::references,
 };
 
@@ -189,13 +190,48 @@ impl VolumeHandle {
         Ok(Volume { local: self.edit_until_won(change).await?, handle: self.clone() })
     }
 
-    /// The volume's snapshots as they are listed, oldest first, in one request.
-    pub(crate) async fn snapshots(&self) -> Result<Vec<StorageVolumeSnapshot>, Error> {
-        let route =
-            self.path().map(|route| self.client().scoped(route.literal("snapshots").query("recursion", "1")));
-        let snapshots: Option<_> =
-            self.client().get(route, &["storage_api_volume_snapshots"]).await?.decode()?;
-        Ok(snapshots.unwrap_or_default())
+    /// The snapshots of the volume.
+    #[must_use]
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots::new(self.clone())
+    }
+
+    /// One snapshot of the volume, by its name without the volume's. No I/O: whether it exists shows when it is used.
+    #[must_use]
+    pub fn snapshot(&self, name: impl Into<Arc<str>>) -> SnapshotHandle {
+        SnapshotHandle::new(self.clone(), name.into())
+    }
+
+    /// Takes the content of the volume back to a snapshot; description and config stay
+    /// (`PUT .../volumes/custom/<name>`). Needs the API extension `storage_api_volume_snapshots`.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) for the snapshot; [`InUse`](crate::ErrorKind::InUse) while a running
+    /// instance has the volume; [`Server`](crate::ErrorKind::Server) on zfs where there are later snapshots and the
+    /// key `zfs.remove_snapshots` isn't set.
+    pub fn restore(&self, snapshot: &str) -> Change<()> {
+        let request =
+            self.only_custom("restore").and_then(|()| check_snapshot_name(snapshot)).and_then(|()| {
+                // Without config in it, the request leaves the config alone.
+                let body = serde_json::json!({"restore": snapshot});
+                let request = self.request(Method::PUT)?.json(&body)?.needs("storage_api_volume_snapshots");
+                // Some drivers take the volume away before they notice that there is no such snapshot.
+                Ok(request.if_exists(self.snapshot(snapshot).scoped()?))
+            });
+        Change::new(self.client(), request, |_| async { Ok(()) })
+    }
+
+    /// Refuses what servers do with custom volumes only.
+    pub(crate) fn only_custom(&self, what: &str) -> Result<(), Error> {
+        if self.volume_type == VolumeType::Custom {
+            return Ok(());
+        }
+        let message = format!(
+            "cannot {what} volume {:?}: it is of type {:?}, and only \"custom\" volumes take that",
+            self.name,
+            self.volume_type.as_str()
+        );
+        Err(Error::invalid(message))
     }
 
     /// The source side of a migration: an operation whose websockets the other server connects to.

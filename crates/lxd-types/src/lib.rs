@@ -45,8 +45,10 @@ mod object;
 #[macro_use]
 mod open_enum;
 
+pub mod backup;
 pub mod config;
 pub mod envelope;
+pub mod expiry;
 pub mod operation;
 pub mod patch;
 pub mod pool;
@@ -55,13 +57,16 @@ pub mod reference;
 pub mod secrets;
 pub mod server;
 pub mod size;
+pub mod snapshot;
 pub mod timestamp;
 pub mod volume;
 
 #[doc(inline)]
 pub use self::{
+    backup::{Compression, StorageVolumeBackup, StorageVolumeBackupPost, StorageVolumeBackupsPost},
     config::Config,
     envelope::{Envelope, ResponseType},
+    expiry::Expiry,
     operation::{Operation, OperationClass, StatusCode},
     patch::Patch,
     pool::{
@@ -73,11 +78,15 @@ pub use self::{
     secrets::Secrets,
     server::{Environment, Extensions, Server, ServerFamily, StorageDriver},
     size::Size,
+    snapshot::{
+        StorageVolumeSnapshot, StorageVolumeSnapshotPost, StorageVolumeSnapshotPut,
+        StorageVolumeSnapshotsPost,
+    },
     timestamp::Timestamp,
     volume::{
         ContentType, MigrationMode, SourceType, StorageVolume, StorageVolumePost, StorageVolumePostTarget,
-        StorageVolumePut, StorageVolumeSnapshot, StorageVolumeSource, StorageVolumeState, StorageVolumeUsage,
-        StorageVolumesPost, VolumeType,
+        StorageVolumePut, StorageVolumeSource, StorageVolumeState, StorageVolumeUsage, StorageVolumesPost,
+        VolumeType,
     },
 };
 

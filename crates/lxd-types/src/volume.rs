@@ -196,6 +196,9 @@ object! {
         pub volume_only: bool = "volume_only",
         /// Bring an existing target up to date. Needs `custom_volume_refresh`.
         pub refresh: bool = "refresh",
+        /// Leave out snapshots that are older than the target's newest. Needs
+        /// `custom_volume_refresh_exclude_older_snapshots`, which only Incus has.
+        pub refresh_exclude_older: Option<bool> = optional "refresh_exclude_older",
         /// Pull or push, for a migration.
         pub mode: Option<MigrationMode> = optional "mode",
         /// The absolute URL of the source's operation, for a migration in pull mode.
@@ -222,6 +225,9 @@ object! {
         pub target: Option<StorageVolumePostTarget> = optional "target",
         /// Leave the snapshots behind.
         pub volume_only: bool = "volume_only",
+        /// For a move between cluster members: its `location` says where the volume is now. Needs
+        /// `cluster_internal_custom_volume_copy`.
+        pub source: Option<StorageVolumeSource> = optional "source",
     }
 }
 
@@ -242,32 +248,6 @@ object! {
         pub operation: Option<String> = optional "operation",
         /// The secrets of that operation's websockets.
         pub secrets: Option<Secrets> = optional "secrets",
-    }
-}
-
-object! {
-    /// A snapshot of a volume, as `GET .../snapshots?recursion=1` describes it.
-    pub struct StorageVolumeSnapshot {
-        /// `volume/snapshot` in lists, `snapshot` on its own; see [`short_name`](Self::short_name).
-        pub name: String = "name",
-        /// Free text.
-        pub description: String = "description",
-        /// Filesystem, block or iso; empty in lists.
-        pub content_type: ContentType = "content_type",
-        /// When it was taken, on servers with `storage_volumes_created_at`.
-        pub created_at: Option<Timestamp> = time "created_at",
-        /// When the server removes it; `None` is never.
-        pub expires_at: Option<Timestamp> = time "expires_at",
-        /// The volume's keys at that time.
-        pub config: Config = "config",
-    }
-}
-
-impl StorageVolumeSnapshot {
-    /// The name without the volume's in front.
-    #[must_use]
-    pub fn short_name(&self) -> &str {
-        self.name.rsplit('/').next().unwrap_or(&self.name)
     }
 }
 

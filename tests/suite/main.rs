@@ -5,7 +5,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backups;
+mod content;
 mod ctx;
+mod cut;
+
 mod defects;
 mod migration;
 mod names;
@@ -40,7 +44,7 @@ fn main() -> ExitCode {
         }
     };
 
-    let modules: [(&str, &[Case]); 12] = [
+    let modules: [(&str, &[Case]); 13] = [
         ("pools", pools::CASES),
         ("volumes", volumes::CASES),
         ("names", names::CASES),
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         ("defects", defects::CASES),
         ("migration", migration::CASES),
         ("snapshots", snapshots::CASES),
+        ("backups", backups::CASES),
     ];
     let mut trials = Vec::new();
     let mut missing = Vec::new();

@@ -1,10 +1,6 @@
 //! Volumes between two LXD daemons over TLS, compared byte by byte.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::PathBuf, time::Duration};
 
 use http::Method;
 use lxd_storage::{
@@ -14,7 +10,10 @@ use lxd_storage::{
 use lxd_tests::Slot;
 use serde_json::json;
 
-use crate::ctx::{Ctx, cases};
+use crate::{
+    content::{contents, fill},
+    ctx::{Ctx, cases},
+};
 
 cases![
     a_copy_is_its_source_byte_by_byte,
@@ -26,39 +25,6 @@ cases![
     a_taken_name_is_refused,
     a_deadline_ends_the_waiting,
 ];
-
-/// Files with all that a careless copy loses: depth, links, empty files, odd names, holes and size.
-fn fill(root: &Path) {
-    fs::create_dir_all(root.join("deep/er")).unwrap();
-    fs::write(root.join("empty"), b"").unwrap();
-    fs::write(root.join("deep/er/odd é%20 name"), b"odd").unwrap();
-    let noise: Vec<u8> = (0..5_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    fs::write(root.join("deep/noise"), noise).unwrap();
-    std::os::unix::fs::symlink("deep/noise", root.join("link")).unwrap();
-}
-
-/// Every path below a folder, with what is in it.
-fn contents(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let kind = fs::symlink_metadata(&path).unwrap().file_type();
-            let content = if kind.is_symlink() {
-                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
-            } else if kind.is_dir() {
-                folders.push(path.clone());
-                b"folder".to_vec()
-            } else {
-                fs::read(&path).unwrap()
-            };
-            found.push((path.strip_prefix(root).unwrap().to_owned(), content));
-        }
-    }
-    found.sort();
-    found
-}
 
 fn content_there(ctx: &Ctx, volume: &Volume) -> PathBuf {
     let daemon = ctx.lab.daemon(Slot::LxdB).unwrap();

@@ -19,3 +19,14 @@ pub(crate) fn sizes(config: &Config) -> Result<(), Error> {
 pub(crate) fn driver(driver: &str) -> Result<(), Error> {
     if driver.is_empty() { Err(Error::invalid("the driver of the storage pool is empty")) } else { Ok(()) }
 }
+
+/// Refuses an optimized backup from a driver of which it is known that it has none. Servers would make an ordinary one
+/// and say nothing.
+pub(crate) fn packs_by_itself(driver: &str) -> Result<(), Error> {
+    const WITHOUT: [&str; 7] = ["ceph", "cephfs", "dir", "lvm", "lvmcluster", "linstor", "truenas"];
+    if !WITHOUT.contains(&driver) {
+        return Ok(());
+    }
+    let message = format!("the driver {driver:?} has no optimized backups; leave `optimized` out");
+    Err(Error::invalid(message))
+}

@@ -16,6 +16,10 @@ pub(crate) async fn server_tells_names(client: &Client) -> Result<bool, Error> {
 pub(crate) fn told_name(operation: &Operation, kind: &str) -> Option<String> {
     let entity_url = operation.metadata.get("entity_url").and_then(Value::as_str);
     let url = entity_url.or_else(|| operation.resources.get(kind)?.first().map(String::as_str))?;
+    // LXD 5.0 writes names raw here, under a path that isn't one.
+    if let Some(raw) = url.strip_prefix("/1.0/storage_volumes/") {
+        return Some(raw.to_owned()).filter(|name| !name.is_empty());
+    }
     match Reference::parse(url).used_by {
         UsedBy::VolumeSnapshot { name, .. } | UsedBy::Volume { name, .. } => Some(name),
         _ => last_segment(url),
@@ -49,6 +53,8 @@ mod tests {
         assert_eq!(told(backup, "backups").as_deref(), Some("backup3"));
         let oldest = json!({"resources": {"backups": ["/1.0/backups/backup0"]}});
         assert_eq!(told(oldest, "backups").as_deref(), Some("backup0"));
+        let raw = json!({"resources": {"storage_volumes": ["/1.0/storage_volumes/ra é%?"]}});
+        assert_eq!(told(raw, "storage_volumes").as_deref(), Some("ra é%?"));
         assert_eq!(told(json!({"resources": null}), "backups"), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use lxd_transport::{Body, Limits, Reached, Transport};
 use lxd_types::{Envelope, Operation, ResponseType};
 use serde::de::{self, DeserializeOwned};
@@ -61,26 +61,89 @@ impl Exchange {
     /// Sends a request and judges the answer by its type; error answers become errors.
     pub(crate) async fn call(&self, mut call: Call) -> Result<Answer, Error> {
         let request = self.request(&mut call);
-        let response = match self.transport.send_within(request, call.limits).await {
+        let Call { method, uri, limits, .. } = call;
+        self.exchange(request, method, uri, limits).await
+    }
+
+    /// Sends any request and judges the answer by its type.
+    async fn exchange(
+        &self,
+        request: Request<Body>,
+        method: Method,
+        uri: Uri,
+        limits: Limits,
+    ) -> Result<Answer, Error> {
+        let response = match self.transport.send_within(request, limits).await {
             Ok(response) => response,
-            Err(error) => return Err(noted(Error::from(error).with_request(&call.method, &call.uri))),
+            Err(error) => return Err(noted(Error::from(error).with_request(&method, &uri))),
         };
+        self.judge(response, method, uri).await
+    }
+
+    async fn judge(&self, response: Response<Body>, method: Method, uri: Uri) -> Result<Answer, Error> {
         let (head, body) = response.into_parts();
         let max =
             if head.status.is_success() { self.answer_max } else { ERROR_ANSWER_MAX.min(self.answer_max) };
         let body = match body.collect(max).await {
             Ok(body) => body,
             Err(error) => {
-                let error = Error::from(error).with_request(&call.method, &call.uri);
+                let error = Error::from(error).with_request(&method, &uri);
                 return Err(noted(error.with_status(head.status).with_reached(Reached::Yes)));
             }
         };
-        let Call { method, uri, .. } = call;
         let answered = Answered { method: &method, uri: &uri, status: head.status, body: &body };
         let content = answered.judge(head.headers.get(header::CONTENT_TYPE)).map_err(noted)?;
         tracing::debug!(%method, %uri, status = head.status.as_u16(), "answered");
         let etag = head.headers.get(header::ETAG).map(ETag::from_header);
         Ok(Answer { method, uri, status: head.status, etag, body, content })
+    }
+
+    /// Sends content of any length with headers of its own, and judges the answer by its type.
+    pub(crate) async fn upload(
+        &self,
+        method: Method,
+        uri: Uri,
+        headers: HeaderMap,
+        content: Body,
+    ) -> Result<Answer, Error> {
+        let request = self.request_with(&method, &uri, headers, content);
+        self.exchange(request, method, uri, Limits::TRANSFER).await
+    }
+
+    /// Sends a request whose answer is content of any length; whatever else comes back is an error.
+    pub(crate) async fn stream(
+        &self,
+        method: Method,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Body>, Error> {
+        let content = if body.is_empty() { Body::empty() } else { Body::from(body) };
+        let request = self.request_with(&method, &uri, headers, content);
+        let response = match self.transport.send_within(request, Limits::TRANSFER).await {
+            Ok(response) => response,
+            Err(error) => return Err(noted(Error::from(error).with_request(&method, &uri))),
+        };
+        let is_json = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
+        if response.status().is_success() && !is_json {
+            tracing::debug!(%method, %uri, status = response.status().as_u16(), "streaming");
+            return Ok(response);
+        }
+        let answer = self.judge(response, method, uri).await?;
+        let message = "an answer of the API where content was expected";
+        Err(answer.answered().explain(Error::new(ErrorKind::Decode, message)))
+    }
+
+    fn request_with(&self, method: &Method, uri: &Uri, headers: HeaderMap, body: Body) -> Request<Body> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = headers;
+        request.headers_mut().insert(header::USER_AGENT, self.user_agent.clone());
+        request
     }
 
     fn request(&self, call: &mut Call) -> Request<Body> {

@@ -74,6 +74,8 @@
 //!
 //! Without any, [`Client::new`] takes a transport of your own.
 
+mod backup;
+mod backups;
 mod check;
 mod classify;
 mod client;
@@ -82,6 +84,8 @@ mod edit;
 mod error;
 mod etag;
 mod exchange;
+mod export;
+mod import;
 mod migration;
 mod moving;
 mod object;
@@ -92,6 +96,7 @@ mod raw;
 mod route;
 mod snapshot;
 mod snapshots;
+mod transfer;
 mod used_by;
 mod volume;
 mod volumes;
@@ -103,9 +108,12 @@ pub use lxd_transport as transport;
 pub use lxd_types as types;
 
 pub use self::{
+    backup::{Backup, BackupHandle},
+    backups::Backups,
     client::{Client, ClientBuilder},
     error::{Error, ErrorKind},
     etag::ETag,
+    export::{Export, Exported},
     migration::Migration,
     moving::MoveTo,
     pending::{Change, Pending},
@@ -114,6 +122,7 @@ pub use self::{
     raw::{Fetched, RawRequest},
     snapshot::{Snapshot, SnapshotHandle},
     snapshots::Snapshots,
+    transfer::{Download, Transferred, Upload},
     volume::{Volume, VolumeHandle},
     volumes::Volumes,
 };

@@ -8,14 +8,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Method;
-use lxd_types::{Operation, Progress};
+use http::{HeaderMap, Method};
+use lxd_types::{Operation, Progress, StoragePool};
 use serde::Serialize;
 
 use crate::{
-    Client, ETag, Error, ErrorKind,
+    Client, ETag, Error, ErrorKind, check,
     exchange::{Answer, Call},
     route::Route,
+    transfer::Upload,
     wait::{self, OnProgress},
 };
 
@@ -67,10 +68,16 @@ pub struct Change<T> {
 pub(crate) struct ChangeRequest {
     method: Method,
     route: Route,
-    body: Bytes,
+    content: Content,
     if_match: Option<ETag>,
     extensions: Vec<&'static str>,
     looks: Vec<Look>,
+}
+
+/// What goes out with the request.
+enum Content {
+    Json(Bytes),
+    Upload(Box<Upload>, HeaderMap),
 }
 
 /// What is looked at before the request goes out, where a server would begin the work and then do damage.
@@ -79,18 +86,33 @@ enum Look {
     Exists(Route),
     /// This name must be free; the text is for the error.
     Free(Route, String),
+    /// The driver of this pool must have a format of its own for backups.
+    DriverPacks(Route),
 }
 
 impl ChangeRequest {
     pub(crate) fn new(method: Method, route: Route) -> Self {
-        Self { method, route, body: Bytes::new(), if_match: None, extensions: Vec::new(), looks: Vec::new() }
+        Self {
+            method,
+            route,
+            content: Content::Json(Bytes::new()),
+            if_match: None,
+            extensions: Vec::new(),
+            looks: Vec::new(),
+        }
     }
 
     pub(crate) fn json(mut self, body: &impl Serialize) -> Result<Self, Error> {
         let body = serde_json::to_vec(body)
             .map_err(|error| Error::invalid("the request cannot be written as JSON").with_source(error))?;
-        self.body = Bytes::from(body);
+        self.content = Content::Json(Bytes::from(body));
         Ok(self)
+    }
+
+    /// Sends content of any length instead of JSON.
+    pub(crate) fn upload(mut self, upload: Upload, headers: HeaderMap) -> Self {
+        self.content = Content::Upload(Box::new(upload), headers);
+        self
     }
 
     /// Asks for an API extension before the request is sent.
@@ -110,12 +132,31 @@ impl ChangeRequest {
         self.looks.push(Look::Free(route, what));
         self
     }
+
+    /// Looks first whether the driver of a pool can pack optimized backups: servers fall back in silence.
+    pub(crate) fn if_driver_packs(mut self, pool: Route) -> Self {
+        self.looks.push(Look::DriverPacks(pool));
+        self
+    }
+
+    /// Does all that is done before the request is sent.
+    pub(crate) async fn look(&mut self, client: &Client) -> Result<(), Error> {
+        client.require(&self.extensions).await?;
+        for look in self.looks.drain(..) {
+            look.look(client).await?;
+        }
+        Ok(())
+    }
 }
 
 impl Look {
     async fn look(self, client: &Client) -> Result<(), Error> {
         match self {
             Self::Exists(route) => client.get(Ok(route), &[]).await.map(drop),
+            Self::DriverPacks(route) => {
+                let pool: StoragePool = client.get(Ok(route), &[]).await?.decode()?;
+                check::packs_by_itself(&pool.driver)
+            }
             Self::Free(route, what) => match client.get(Ok(route), &[]).await {
                 Ok(_) => Err(Error::new(ErrorKind::AlreadyExists, what)),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -164,14 +205,18 @@ impl<T: Send + 'static> Change<T> {
     /// # Errors
     /// Those of the request itself; what fails later in the background comes out of the [`Pending`].
     pub async fn start(self) -> Result<Pending<T>, Error> {
-        let ChangeRequest { method, route, body, if_match, extensions, looks } = self.request?;
-        self.client.require(&extensions).await?;
-        for look in looks {
-            look.look(&self.client).await?;
-        }
-        let limits = self.client.exchange().limits;
-        let call = Call { method, uri: route.uri()?, body, if_match, limits };
-        let answer = self.client.exchange().call(call).await?;
+        let mut request = self.request?;
+        request.look(&self.client).await?;
+        let ChangeRequest { method, route, content, if_match, .. } = request;
+        let (exchange, uri) = (self.client.exchange(), route.uri()?);
+        let answer = match content {
+            Content::Json(body) => {
+                exchange.call(Call { method, uri, body, if_match, limits: exchange.limits }).await?
+            }
+            Content::Upload(upload, headers) => {
+                exchange.upload(method, uri, headers, upload.into_body().await?).await?
+            }
+        };
         let state = match answer.operation()? {
             Some(operation) => State::Running(Box::new(operation)),
             None => State::Done(Box::new(answer)),

@@ -9,7 +9,8 @@ use lxd_types::{
 };
 
 use crate::{
-    Change, Client, ETag, Error, Migration, MoveTo, PoolHandle, SnapshotHandle, Snapshots,
+    BackupHandle, Backups, Change, Client, ETag, Error, Export, Migration, MoveTo, PoolHandle,
+    SnapshotHandle, Snapshots,
     object::{Address, Local},
     pending::ChangeRequest,
     route::{Route, check_name},
@@ -200,6 +201,23 @@ impl VolumeHandle {
     #[must_use]
     pub fn snapshot(&self, name: impl Into<Arc<str>>) -> SnapshotHandle {
         SnapshotHandle::new(self.clone(), name.into())
+    }
+
+    /// The backups of the volume that its server keeps.
+    #[must_use]
+    pub fn backups(&self) -> Backups {
+        Backups::new(self.clone())
+    }
+
+    /// One backup of the volume, by its name. No I/O: whether it exists shows when it is used.
+    #[must_use]
+    pub fn backup(&self, name: impl Into<Arc<str>>) -> BackupHandle {
+        BackupHandle::new(self.clone(), name.into())
+    }
+
+    /// Exports the volume into a file, a writer or a stream, with nothing left on the server. See [`Export`].
+    pub fn export(&self) -> Export {
+        Export::new(self.clone())
     }
 
     /// Takes the content of the volume back to a snapshot; description and config stay

@@ -97,7 +97,11 @@ impl Volumes {
         })
     }
 
-    fn route(&self) -> Result<Route, Error> {
+    pub(crate) fn pool(&self) -> &PoolHandle {
+        &self.pool
+    }
+
+    pub(crate) fn route(&self) -> Result<Route, Error> {
         Ok(self.pool.path()?.literal("volumes"))
     }
 

@@ -133,16 +133,29 @@ impl Body {
     /// # Errors
     /// [`Timeout`](ErrorKind::Timeout) and [`Interrupted`](ErrorKind::Interrupted).
     pub async fn chunk(&mut self) -> Option<Result<Bytes, Error>> {
+        poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    /// The same for hand-written streams: [`chunk`](Self::chunk), polled.
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            match poll_fn(|cx| http_body::Body::poll_frame(Pin::new(self), cx)).await? {
+            match ready!(http_body::Body::poll_frame(Pin::new(&mut *self), cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 // Trailers say nothing here.
-                Ok(frame) => match frame.into_data() {
-                    Ok(chunk) => return Some(Ok(chunk)),
-                    Err(_) => continue,
-                },
-                Err(error) => return Some(Err(error)),
+                Some(Ok(frame)) => {
+                    if let Ok(chunk) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(chunk)));
+                    }
+                }
             }
         }
+    }
+
+    /// How many bytes are still to come, where that is known.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        http_body::Body::size_hint(self).exact()
     }
 
     /// All chunks together, at most `max` bytes.

@@ -7,10 +7,12 @@
 
 mod backups;
 mod content;
+mod copies;
 mod ctx;
 mod cut;
 
 mod defects;
+mod lists;
 mod migration;
 mod names;
 mod operations;
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
         }
     };
 
-    let modules: [(&str, &[Case]); 13] = [
+    let modules: [(&str, &[Case]); 15] = [
         ("pools", pools::CASES),
         ("volumes", volumes::CASES),
         ("names", names::CASES),
@@ -58,6 +60,8 @@ fn main() -> ExitCode {
         ("migration", migration::CASES),
         ("snapshots", snapshots::CASES),
         ("backups", backups::CASES),
+        ("copies", copies::CASES),
+        ("lists", lists::CASES),
     ];
     let mut trials = Vec::new();
     let mut missing = Vec::new();

@@ -10,7 +10,7 @@ use lxd_transport::{Endpoint, Limits, Transport};
 use lxd_types::{Operation, Server};
 
 use crate::{
-    Error, Pending, PoolHandle, RawRequest, StoragePools,
+    AllVolumes, Error, Pending, PoolHandle, RawRequest, StoragePools,
     edit::Turns,
     exchange::{Answer, Exchange, operation_id},
     pending::Done,
@@ -219,6 +219,11 @@ impl Client {
         PoolHandle::new(self.clone(), name.into())
     }
 
+    /// The volumes of all pools.
+    pub fn volumes(&self) -> AllVolumes {
+        AllVolumes::new(self.clone())
+    }
+
     /// The server's description of itself (`GET /1.0`), read once per client and then remembered, since checking for
     /// API extensions needs it often. [`refresh_server`](Self::refresh_server) reads it anew.
     ///
@@ -286,7 +291,11 @@ impl Client {
 
     /// Adds project and cluster member.
     pub(crate) fn scoped(&self, route: Route) -> Route {
-        let route = self.scoped_project(route);
+        self.scoped_target(self.scoped_project(route))
+    }
+
+    /// Adds the cluster member only, for lists over all projects.
+    pub(crate) fn scoped_target(&self, route: Route) -> Route {
         match &self.scope.target {
             Some(target) => route.query("target", target),
             None => route,

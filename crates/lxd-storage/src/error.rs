@@ -262,6 +262,12 @@ impl Error {
             || (self.0.kind == ErrorKind::OperationFailed && crate::classify::says_in_use(&self.0.message))
     }
 
+    /// Whether the server doesn't allow it, be it said at once or by a failed operation.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.is(ErrorKind::Forbidden, 403)
+    }
+
     fn is(&self, kind: ErrorKind, code: u16) -> bool {
         self.0.kind == kind || (self.0.kind == ErrorKind::OperationFailed && self.0.code == Some(code))
     }

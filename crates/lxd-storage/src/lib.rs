@@ -79,13 +79,16 @@ mod backups;
 mod check;
 mod classify;
 mod client;
+mod copying;
 mod created;
 mod edit;
 mod error;
 mod etag;
 mod exchange;
 mod export;
+mod filter;
 mod import;
+mod listing;
 mod migration;
 mod moving;
 mod object;
@@ -111,9 +114,12 @@ pub use self::{
     backup::{Backup, BackupHandle},
     backups::Backups,
     client::{Client, ClientBuilder},
+    copying::CopyTo,
     error::{Error, ErrorKind},
     etag::ETag,
     export::{Export, Exported},
+    filter::{Field, Filter, FilterPlan},
+    listing::{AllVolumes, VolumeUsage},
     migration::Migration,
     moving::MoveTo,
     pending::{Change, Pending},

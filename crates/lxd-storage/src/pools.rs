@@ -4,7 +4,7 @@ use http::Method;
 use lxd_types::{StoragePool, StoragePoolsPost};
 
 use crate::{
-    Change, Client, Error, ErrorKind, Pool, check,
+    Change, Client, Error, ErrorKind, Filter, Pool, check,
     pending::ChangeRequest,
     route::{Route, check_name},
 };
@@ -40,7 +40,36 @@ impl StoragePools {
     /// # Errors
     /// Trouble on the way; [`Forbidden`](crate::ErrorKind::Forbidden).
     pub async fn all(&self) -> Result<Vec<Pool>, Error> {
-        let route = self.client.scoped(Route::new("/1.0/storage-pools").query("recursion", "1"));
+        self.list(None).await
+    }
+
+    /// The pools that are wanted, in one request. The server filters with the API extension `api_filtering_extended`,
+    /// which only Incus has; elsewhere it is done here.
+    ///
+    /// ```no_run
+    /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+    /// use lxd_storage::Field;
+    ///
+    /// let fast = client.storage_pools().filtered(&Field::Driver.eq("zfs").or(Field::Driver.eq("btrfs"))).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a filter on what no pool has; those of [`all`](Self::all).
+    pub async fn filtered(&self, filter: &Filter) -> Result<Vec<Pool>, Error> {
+        filter.check_for_pools()?;
+        let extended = self.client.server().await?.api_extensions.has("api_filtering_extended");
+        let sent = if extended { filter.plan().sent } else { None };
+        let mut pools = self.list(sent.as_deref()).await?;
+        pools.retain(|pool| filter.matches_pool(pool.object()));
+        Ok(pools)
+    }
+
+    async fn list(&self, filter: Option<&str>) -> Result<Vec<Pool>, Error> {
+        let mut route = self.client.scoped(Route::new("/1.0/storage-pools").query("recursion", "1"));
+        if let Some(filter) = filter {
+            route = route.query("filter", filter);
+        }
         let mut answer = self.client.get(Ok(route.clone()), &[]).await;
         // The server reads the names first and then pool by pool; one that is deleted in between makes the whole list
         // "not found". A list that is read again a few times is no worse off than one read a moment later.

@@ -1,10 +1,11 @@
 //! The volumes of a pool: list, get, create.
 
 use http::Method;
-use lxd_types::{StorageVolume, StorageVolumesPost, VolumeType};
+use lxd_types::{SourceType, StorageVolumesPost, VolumeType};
 
 use crate::{
     Change, Error, PoolHandle, Volume, check,
+    listing::Selection,
     object::Address,
     pending::ChangeRequest,
     route::{Route, check_name},
@@ -39,7 +40,7 @@ impl Volumes {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) for the pool or the project.
     pub async fn all(&self) -> Result<Vec<Volume>, Error> {
-        self.list(self.route()).await
+        self.select(&Selection::default()).await
     }
 
     /// All volumes of one type, in one request (`GET .../volumes/<type>?recursion=1`).
@@ -47,7 +48,7 @@ impl Volumes {
     /// # Errors
     /// As [`all`](Self::all); [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type unknown to the server.
     pub async fn all_of(&self, volume_type: &VolumeType) -> Result<Vec<Volume>, Error> {
-        self.list(self.route().and_then(|route| route.name("volume type", volume_type.as_str()))).await
+        self.select(&Selection { volume_type: Some(volume_type.clone()), ..Selection::default() }).await
     }
 
     /// One volume (`GET .../volumes/<type>/<name>`).
@@ -80,7 +81,7 @@ impl Volumes {
         Change::new(self.pool.client(), request, |_| async move { handle.get().await })
     }
 
-    fn create_request(&self, volume: &StorageVolumesPost) -> Result<ChangeRequest, Error> {
+    pub(crate) fn create_request(&self, volume: &StorageVolumesPost) -> Result<ChangeRequest, Error> {
         check_name("volume", &volume.name)?;
         check::sizes(&volume.config)?;
         if volume.volume_type != VolumeType::Custom {
@@ -89,7 +90,19 @@ impl Volumes {
             return Err(Error::invalid(message));
         }
         let route = self.pool.client().scoped(self.route()?.literal("custom"));
-        let request = ChangeRequest::new(Method::POST, route).json(volume)?;
+        let is_copy = volume.source.as_ref().is_some_and(|source| source.source_type == SourceType::Copy);
+        let request = if is_copy && volume.config.is_empty() {
+            // Servers give a copy the keys of its source only where the request has no config at all.
+            let mut body = serde_json::to_value(volume).map_err(|error| {
+                Error::invalid("the request cannot be written as JSON").with_source(error)
+            })?;
+            if let Some(fields) = body.as_object_mut() {
+                fields.remove("config");
+            }
+            ChangeRequest::new(Method::POST, route).json(&body)?
+        } else {
+            ChangeRequest::new(Method::POST, route).json(volume)?
+        };
         Ok(match volume.content_type.as_str() {
             "block" => request.needs("custom_block_volumes"),
             "iso" => request.needs("custom_volume_iso"),
@@ -103,13 +116,5 @@ impl Volumes {
 
     pub(crate) fn route(&self) -> Result<Route, Error> {
         Ok(self.pool.path()?.literal("volumes"))
-    }
-
-    async fn list(&self, route: Result<Route, Error>) -> Result<Vec<Volume>, Error> {
-        let client = self.pool.client();
-        let route = route.map(|route| client.scoped(route.query("recursion", "1")));
-        let objects: Option<Vec<StorageVolume>> = client.get(route, &[]).await?.decode()?;
-        let volumes = objects.unwrap_or_default().into_iter().filter(|object| !object.is_snapshot());
-        Ok(volumes.map(|object| Volume::from_list(&self.pool, object)).collect())
     }
 }

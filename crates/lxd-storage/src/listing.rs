@@ -1,0 +1,221 @@
+//! Lists that reach further than one pool: over all pools, all projects, and with usage.
+
+use std::sync::Arc;
+
+use lxd_types::{StorageVolume, StorageVolumeState, VolumeType};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{Client, Error, Filter, PoolHandle, Volume, Volumes, route::Route};
+
+/// So many requests of one list are under way at a time.
+const AT_ONCE: usize = 8;
+
+/// The volumes of all pools of a server.
+///
+/// One request where the server has a list of them (`GET /1.0/storage-volumes`, LXD with the API extension
+/// `storage_volumes_all`); elsewhere one per pool, a few at a time.
+///
+/// ```no_run
+/// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+/// use lxd_storage::Field;
+///
+/// let mine = client.volumes().filtered(Field::config("user.owner").eq("backup")).all_projects().all().await?;
+/// for volume in mine {
+///     println!("{} {} {}", volume.project(), volume.pool().name(), volume.name());
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AllVolumes {
+    client: Client,
+    selection: Selection,
+}
+
+/// Which volumes of a list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selection {
+    pub(crate) volume_type: Option<VolumeType>,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) all_projects: bool,
+}
+
+/// A volume and how full it is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VolumeUsage {
+    /// The volume.
+    pub volume: Volume,
+    /// How full it is; `None` where the server doesn't know.
+    pub state: Option<StorageVolumeState>,
+}
+
+impl AllVolumes {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, selection: Selection::default() }
+    }
+
+    /// Of one type only.
+    pub fn of_type(mut self, volume_type: VolumeType) -> Self {
+        self.selection.volume_type = Some(volume_type);
+        self
+    }
+
+    /// Those that are wanted only.
+    pub fn filtered(mut self, filter: Filter) -> Self {
+        self.selection.filter = Some(filter);
+        self
+    }
+
+    /// Of all projects that the caller may see. Needs the API extension `storage_volumes_all_projects`.
+    pub fn all_projects(mut self) -> Self {
+        self.selection.all_projects = true;
+        self
+    }
+
+    /// The volumes, as full objects and without snapshots.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a filter on what no volume has;
+    /// [`UnsupportedExtension`](crate::ErrorKind::UnsupportedExtension); trouble on the way, of any of the requests.
+    pub async fn all(&self) -> Result<Vec<Volume>, Error> {
+        if self.client.server().await?.api_extensions.has("storage_volumes_all") {
+            let objects = list(&self.client, Ok(Route::new("/1.0/storage-volumes")), &self.selection).await?;
+            let named = |object: StorageVolume| {
+                let pool = self.client.storage_pool(object.pool.as_deref().unwrap_or_default());
+                placed(&pool, object, &self.selection)
+            };
+            return Ok(objects.into_iter().map(named).collect());
+        }
+        let pools = self.client.storage_pools().all().await?;
+        let selection = Arc::new(self.selection.clone());
+        let lists = some_at_once(pools, move |pool| {
+            let selection = Arc::clone(&selection);
+            async move { pool.volumes().select(&selection).await }
+        });
+        Ok(lists.await?.into_iter().flatten().collect())
+    }
+
+    /// The same with how full each volume is: one request more per volume, a few at a time.
+    ///
+    /// # Errors
+    /// As [`all`](Self::all).
+    pub async fn with_usage(&self) -> Result<Vec<VolumeUsage>, Error> {
+        usage_of(self.all().await?).await
+    }
+}
+
+impl Volumes {
+    /// The volumes of all types that are wanted, in one request.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a filter on what no volume has; those of
+    /// [`all`](Self::all).
+    pub async fn filtered(&self, filter: Filter) -> Result<Vec<Volume>, Error> {
+        self.select(&Selection { filter: Some(filter), ..Selection::default() }).await
+    }
+
+    /// All volumes of all projects that the caller may see, in one request. Needs the API extension
+    /// `storage_volumes_all_projects`.
+    ///
+    /// # Errors
+    /// Those of [`all`](Self::all).
+    pub async fn all_projects(&self) -> Result<Vec<Volume>, Error> {
+        self.select(&Selection { all_projects: true, ..Selection::default() }).await
+    }
+
+    /// All volumes with how full each is: one request more per volume, a few at a time.
+    ///
+    /// # Errors
+    /// Those of [`all`](Self::all). A driver that doesn't count is no error.
+    pub async fn with_usage(&self) -> Result<Vec<VolumeUsage>, Error> {
+        usage_of(self.all().await?).await
+    }
+
+    pub(crate) async fn select(&self, selection: &Selection) -> Result<Vec<Volume>, Error> {
+        let objects = list(self.pool().client(), self.route(), selection).await?;
+        Ok(objects.into_iter().map(|object| placed(self.pool(), object, selection)).collect())
+    }
+}
+
+/// A volume out of a list, in its own project where the list is over all.
+fn placed(pool: &PoolHandle, object: StorageVolume, selection: &Selection) -> Volume {
+    if selection.all_projects && !object.project.is_empty() {
+        return Volume::from_list(&pool.with_project(&*object.project), object);
+    }
+    Volume::from_list(pool, object)
+}
+
+/// One list, without the snapshots that most servers mix into it.
+async fn list(
+    client: &Client,
+    route: Result<Route, Error>,
+    selection: &Selection,
+) -> Result<Vec<StorageVolume>, Error> {
+    let mut route = route?;
+    if let Some(volume_type) = &selection.volume_type {
+        route = route.name("volume type", volume_type.as_str())?;
+    }
+    route = route.query("recursion", "1");
+    let mut extensions = Vec::new();
+    route = if selection.all_projects {
+        extensions.push("storage_volumes_all_projects");
+        // Servers refuse a project beside it.
+        client.scoped_target(route.query("all-projects", "true"))
+    } else {
+        client.scoped(route)
+    };
+    if let Some(filter) = &selection.filter {
+        filter.check_for_volumes()?;
+        if let Some(sent) = filter.plan().sent
+            && client.server().await?.api_extensions.has("storage_volume_api_filtering")
+        {
+            route = route.query("filter", &sent);
+        }
+    }
+    let objects: Option<Vec<StorageVolume>> = client.get(Ok(route), &extensions).await?.decode()?;
+    let wanted = |object: &StorageVolume| {
+        !object.is_snapshot() && selection.filter.as_ref().is_none_or(|filter| filter.matches_volume(object))
+    };
+    Ok(objects.unwrap_or_default().into_iter().filter(wanted).collect())
+}
+
+async fn usage_of(volumes: Vec<Volume>) -> Result<Vec<VolumeUsage>, Error> {
+    some_at_once(volumes, |volume| async move {
+        let state = match volume.state().await {
+            Ok(state) => Some(state),
+            // LXD 5.0 says so where the driver doesn't count, and images have no state; another may be gone by now.
+            Err(error) if error.server_message().is_some() && !error.is_forbidden() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(VolumeUsage { volume, state })
+    })
+    .await
+}
+
+/// Does something with each, a few at a time, and gives the results in order. The first error ends it all.
+async fn some_at_once<T, U, F>(items: Vec<T>, work: impl Fn(T) -> F) -> Result<Vec<U>, Error>
+where
+    F: Future<Output = Result<U, Error>> + Send + 'static,
+    U: Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut tasks = JoinSet::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let (places, work) = (Arc::clone(&places), work(item));
+        tasks.spawn(async move {
+            // It is never closed.
+            let _place = places.acquire().await;
+            (index, work.await)
+        });
+    }
+    let mut results = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        let (index, result) = done.map_err(|error| {
+            Error::new(crate::ErrorKind::Interrupted, "one request of a list was stopped").with_source(error)
+        })?;
+        results.push((index, result?));
+    }
+    results.sort_by_key(|(index, _)| *index);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}

@@ -1,0 +1,167 @@
+//! Lists that reach further than one pool, and filters.
+
+use http::Method;
+use lxd_storage::{
+    ErrorKind, Field, Filter, Volume,
+    types::{Size, StorageVolumeSnapshotsPost, StorageVolumesPost, VolumeType},
+};
+use serde_json::json;
+
+use crate::ctx::{Ctx, cases};
+
+cases![
+    a_filter_is_exact_on_every_server,
+    a_filter_is_sent_as_far_as_it_goes,
+    a_filter_on_what_is_not_there_is_refused,
+    pools_are_filtered_too,
+    volumes_of_all_pools_are_listed,
+    volumes_of_all_projects_are_listed,
+    usage_comes_with_the_list,
+];
+
+fn names(volumes: &[Volume]) -> Vec<&str> {
+    let mut names: Vec<&str> = volumes.iter().map(|volume| volume.name()).collect();
+    names.sort_unstable();
+    names
+}
+
+async fn a_filter_is_exact_on_every_server(ctx: Ctx) {
+    let mut pool = ctx.new_pool("p").await;
+    let owners = [("a", "x"), ("A", "x y"), ("b c", "é.*"), ("b+c", "")];
+    let mut made = Vec::new();
+    for (name, owner) in owners {
+        let post = StorageVolumesPost::new(name).with_config("user.owner", owner).with_description("a. (b)");
+        made.push(pool.volumes().create(post).await.unwrap());
+    }
+    made[0].snapshots().create(StorageVolumeSnapshotsPost::new("s")).await.unwrap();
+    let owner = || Field::config("user.owner");
+    let questions: [(Filter, &[&str]); 9] = [
+        (Field::Name.eq("a"), &["a"]),
+        (Field::Name.ne("a"), &["A", "b c", "b+c"]),
+        (owner().eq("x y").or(owner().eq("é.*")), &["A", "b c"]),
+        (owner().eq(""), &["b+c"]),
+        (!owner().eq("x"), &["A", "b c", "b+c"]),
+        (Field::Name.eq("b.c"), &[]),
+        (Field::Description.eq("a. (b)").and(Field::Name.eq("b c").or(Field::Name.eq("a"))), &["a", "b c"]),
+        (Field::VolumeType.eq("image"), &[]),
+        (
+            !(Field::Name.eq("a").and(owner().eq("x")).or(Field::ContentType.eq("block"))),
+            &["A", "b c", "b+c"],
+        ),
+    ];
+    for (filter, expected) in questions {
+        let found = pool.volumes().filtered(filter.clone()).await.unwrap();
+        assert_eq!(names(&found), expected, "{filter:?}");
+    }
+    for volume in &mut made {
+        volume.delete().await.unwrap();
+    }
+    pool.delete().await.unwrap();
+}
+
+async fn a_filter_is_sent_as_far_as_it_goes(ctx: Ctx) {
+    let volumes = ctx.ready_pools()[0].volumes();
+    ctx.client.server().await.unwrap();
+    ctx.sent.take();
+    let filter = Field::Name.eq("no-such").and(Field::Project.eq("default"));
+    assert_eq!(filter.plan().only_here.len(), 1);
+    assert!(volumes.filtered(filter).await.unwrap().is_empty());
+    let sent = ctx.sent.take();
+    assert!(
+        sent.len() == 1 && sent[0].contains("filter=name%20eq%20") && !sent[0].contains("project"),
+        "{sent:?}"
+    );
+}
+
+async fn a_filter_on_what_is_not_there_is_refused(ctx: Ctx) {
+    let pool = ctx.ready_pools().remove(0);
+    ctx.client.server().await.unwrap();
+    ctx.sent.take();
+    let error = pool.volumes().filtered(Field::Driver.eq("dir")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let error = ctx.client.storage_pools().filtered(&Field::Location.eq("m")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(ctx.sent.take().is_empty());
+}
+
+async fn pools_are_filtered_too(ctx: Ctx) {
+    let pools = ctx.client.storage_pools();
+    let dirs = pools.filtered(&Field::Driver.eq("dir").and(Field::Name.eq("dir0"))).await.unwrap();
+    assert_eq!(dirs.iter().map(|pool| pool.name()).collect::<Vec<_>>(), ["dir0"]);
+    assert!(pools.filtered(&Field::Name.eq(ctx.name("none"))).await.unwrap().is_empty());
+    assert!(pools.filtered(&Field::Name.eq("DIR0")).await.unwrap().is_empty());
+}
+
+async fn volumes_of_all_pools_are_listed(ctx: Ctx) {
+    let (owner, mut made) = (ctx.name("owner"), Vec::new());
+    for pool in ctx.ready_pools() {
+        let post = StorageVolumesPost::new(ctx.name("v")).with_config("user.owner", &*owner);
+        made.push(pool.volumes().create(post).await.unwrap());
+    }
+    let mine =
+        ctx.client.volumes().of_type(VolumeType::Custom).filtered(Field::config("user.owner").eq(&*owner));
+    let found = mine.all().await.unwrap();
+    let pools: Vec<&str> = found.iter().map(|volume| volume.pool().name()).collect();
+    let mut expected: Vec<String> = ctx.daemon().pools().to_vec();
+    expected.sort();
+    let mut sorted = pools.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, expected);
+    // They are as good as those that were made.
+    for volume in &mut made {
+        volume.delete().await.unwrap();
+    }
+    for mut volume in found {
+        assert_eq!(volume.sync().await.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}
+
+async fn volumes_of_all_projects_are_listed(ctx: Ctx) {
+    let project = ctx.name("project");
+    let config =
+        json!({"features.storage.volumes": "true", "features.images": "false", "features.profiles": "false"});
+    let post = json!({"name": project, "config": config});
+    ctx.client.request(Method::POST, "/1.0/projects").json(&post).change().await.unwrap();
+    let pool = ctx.ready_pools().remove(0);
+    let name = ctx.name("v");
+    let here = pool.volumes().create(StorageVolumesPost::new(&*name)).await.unwrap();
+    let there = pool.with_project(&*project).volumes().create(StorageVolumesPost::new(&*name)).await.unwrap();
+    // Also through a client that is in a project: servers refuse both parameters together.
+    for volumes in [pool.volumes(), pool.with_project(&*project).volumes()] {
+        let mut found = volumes.all_projects().await.unwrap();
+        found.retain(|volume| volume.name() == name);
+        let mut projects: Vec<&str> = found.iter().map(|volume| volume.project()).collect();
+        projects.sort_unstable();
+        assert_eq!(projects, ["default", &*project]);
+        for volume in &mut found {
+            // Each is read from its own project.
+            let project = volume.project().to_owned();
+            volume.sync().await.unwrap();
+            assert_eq!(volume.project(), project);
+        }
+    }
+    let everywhere =
+        ctx.client.volumes().all_projects().filtered(Field::Name.eq(&*name)).all().await.unwrap();
+    assert_eq!(everywhere.len(), 2);
+    for mut volume in [here, there] {
+        volume.delete().await.unwrap();
+    }
+    ctx.client.request(Method::DELETE, &format!("/1.0/projects/{project}")).change().await.unwrap();
+}
+
+async fn usage_comes_with_the_list(ctx: Ctx) {
+    for pool in ctx.ready_pools() {
+        // Without a quota the drivers of this machine count nothing.
+        let post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(32).unwrap());
+        let mut volume = pool.volumes().create(post).await.unwrap();
+        let listed = pool.volumes().with_usage().await.unwrap();
+        let mine = listed.iter().find(|usage| usage.volume.name() == volume.name()).unwrap();
+        let driver = pool.get().await.unwrap().driver().to_owned();
+        // And `dir` has quotas on some file systems only.
+        assert!(
+            driver == "dir" || mine.state.as_ref().is_some_and(|state| state.usage.is_some()),
+            "{mine:?}"
+        );
+        volume.delete().await.unwrap();
+    }
+}

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod attach;
 mod backups;
 mod content;
 mod copies;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         }
     };
 
-    let modules: [(&str, &[Case]); 15] = [
+    let modules: [(&str, &[Case]); 16] = [
         ("pools", pools::CASES),
         ("volumes", volumes::CASES),
         ("names", names::CASES),
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         ("migration", migration::CASES),
         ("snapshots", snapshots::CASES),
         ("backups", backups::CASES),
+        ("attach", attach::CASES),
         ("copies", copies::CASES),
         ("lists", lists::CASES),
     ];

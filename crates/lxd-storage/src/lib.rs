@@ -74,6 +74,7 @@
 //!
 //! Without any, [`Client::new`] takes a transport of your own.
 
+mod attach;
 mod backup;
 mod backups;
 mod check;
@@ -111,6 +112,7 @@ pub use lxd_transport as transport;
 pub use lxd_types as types;
 
 pub use self::{
+    attach::{Disk, Holder},
     backup::{Backup, BackupHandle},
     backups::Backups,
     client::{Client, ClientBuilder},

@@ -13,6 +13,7 @@ mod ctx;
 mod cut;
 
 mod defects;
+mod events;
 mod lists;
 mod migration;
 mod names;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
         }
     };
 
-    let modules: [(&str, &[Case]); 16] = [
+    let modules: [(&str, &[Case]); 17] = [
         ("pools", pools::CASES),
         ("volumes", volumes::CASES),
         ("names", names::CASES),
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         ("snapshots", snapshots::CASES),
         ("backups", backups::CASES),
         ("attach", attach::CASES),
+        ("events", events::CASES),
         ("copies", copies::CASES),
         ("lists", lists::CASES),
     ];

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use crate::ctx::{Ctx, cases, http_transport};
 
 cases![
+    running_operations_are_listed,
     a_copy_is_started_polled_and_awaited,
     a_failed_operation_says_so,
     a_deadline_ends_the_waiting_and_not_the_work,
@@ -243,5 +244,28 @@ async fn an_upset_wait_is_told_from_a_failed_operation(ctx: Ctx) {
         pending.await.unwrap();
     }
     pool.volume(VolumeType::Custom, ctx.name("copy")).delete().await.unwrap();
+    volume.delete().await.unwrap();
+}
+
+async fn running_operations_are_listed(ctx: Ctx) {
+    // The source of a migration to which nobody connects goes on for ten seconds.
+    let mut volume = ctx.new_volume(&ctx.ready_pools()[0], "v").await;
+    let path = format!("/1.0/storage-pools/{}/volumes/custom/{}", volume.pool().name(), volume.name());
+    let post = json!({"name": volume.name(), "migration": true});
+    let pending = ctx.client.request(Method::POST, &path).json(&post).change().start().await.unwrap();
+    let id = pending.operation().unwrap().id.clone();
+    let listed = ctx.client.operations().all().await.unwrap();
+    assert!(listed.iter().any(|operation| operation.id == id), "{listed:?}");
+    let everywhere = ctx.client.operations().all_projects().await;
+    if ctx.client.server().await.unwrap().api_extensions.has("operations_get_query_all_projects") {
+        assert!(everywhere.unwrap().iter().any(|operation| operation.id == id));
+    } else {
+        assert_eq!(everywhere.unwrap_err().extension(), Some("operations_get_query_all_projects"));
+    }
+    let elsewhere = ctx.client.with_project(ctx.name("nowhere")).operations().all().await;
+    assert!(
+        elsewhere.is_err() || elsewhere.is_ok_and(|listed| listed.iter().all(|operation| operation.id != id))
+    );
+    drop(pending);
     volume.delete().await.unwrap();
 }

@@ -10,7 +10,7 @@ use lxd_transport::{Endpoint, Limits, Transport};
 use lxd_types::{Operation, Server};
 
 use crate::{
-    AllVolumes, Error, Pending, PoolHandle, RawRequest, StoragePools,
+    AllVolumes, Error, EventListener, Operations, Pending, PoolHandle, RawRequest, StoragePools,
     edit::Turns,
     exchange::{Answer, Exchange, operation_id},
     pending::Done,
@@ -219,6 +219,11 @@ impl Client {
         PoolHandle::new(self.clone(), name.into())
     }
 
+    /// The events of the server, as they happen. No I/O until it is opened.
+    pub fn events(&self) -> EventListener {
+        EventListener::new(self.clone())
+    }
+
     /// The volumes of all pools.
     pub fn volumes(&self) -> AllVolumes {
         AllVolumes::new(self.clone())
@@ -247,6 +252,12 @@ impl Client {
         let server = Arc::new(answer.decode::<Server>()?);
         *self.core.server.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&server));
         Ok(server)
+    }
+
+    /// The operations that the server knows of.
+    #[must_use]
+    pub fn operations(&self) -> Operations {
+        Operations::new(self.clone())
     }
 
     /// Takes up an operation by its id, path or URL, for instance one that [`Error::operation`] names.

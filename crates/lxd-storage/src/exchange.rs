@@ -137,6 +137,27 @@ impl Exchange {
         Err(answer.answered().explain(Error::new(ErrorKind::Decode, message)))
     }
 
+    /// Asks for another protocol. Anything but that is an error.
+    pub(crate) async fn upgrade(
+        &self,
+        uri: Uri,
+        headers: HeaderMap,
+        limits: Limits,
+    ) -> Result<(Response<Body>, Method, Uri), Error> {
+        let method = Method::GET;
+        let request = self.request_with(&method, &uri, headers, Body::empty());
+        let response = match self.transport.send_within(request, limits).await {
+            Ok(response) => response,
+            Err(error) => return Err(noted(Error::from(error).with_request(&method, &uri))),
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok((response, method, uri));
+        }
+        let answer = self.judge(response, method, uri).await?;
+        let message = "an answer of the API where the protocol was to change";
+        Err(answer.answered().explain(Error::new(ErrorKind::Decode, message)))
+    }
+
     fn request_with(&self, method: &Method, uri: &Uri, headers: HeaderMap, body: Body) -> Request<Body> {
         let mut request = Request::new(body);
         *request.method_mut() = method.clone();

@@ -85,6 +85,7 @@ mod created;
 mod edit;
 mod error;
 mod etag;
+mod events;
 mod exchange;
 mod export;
 mod filter;
@@ -93,6 +94,7 @@ mod listing;
 mod migration;
 mod moving;
 mod object;
+mod operations;
 mod pending;
 mod pool;
 mod pools;
@@ -105,6 +107,7 @@ mod used_by;
 mod volume;
 mod volumes;
 mod wait;
+mod websocket;
 
 #[doc(no_inline)]
 pub use lxd_transport as transport;
@@ -119,11 +122,13 @@ pub use self::{
     copying::CopyTo,
     error::{Error, ErrorKind},
     etag::ETag,
+    events::{EventItem, EventListener, Events},
     export::{Export, Exported},
     filter::{Field, Filter, FilterPlan},
     listing::{AllVolumes, VolumeUsage},
     migration::Migration,
     moving::MoveTo,
+    operations::Operations,
     pending::{Change, Pending},
     pool::{Pool, PoolHandle, PoolResources},
     pools::StoragePools,

@@ -38,6 +38,8 @@
 //! | [`config`], [`size`] | the string-to-string config, its booleans and sizes |
 //! | [`mod@reference`] | who uses a pool or volume: the URLs of `used_by`, typed |
 //! | [`envelope`], [`operation`], [`server`] | what carries the answers, long work, the server and its extensions |
+//! | [`snapshot`], [`backup`], [`expiry`] | what is kept of volumes, and for how long |
+//! | [`event`] | what a server tells while it happens |
 //! | [`timestamp`] | points in time, with nothing but the standard library |
 
 #[macro_use]
@@ -48,6 +50,7 @@ mod open_enum;
 pub mod backup;
 pub mod config;
 pub mod envelope;
+pub mod event;
 pub mod expiry;
 pub mod operation;
 pub mod patch;
@@ -66,6 +69,7 @@ pub use self::{
     backup::{Compression, StorageVolumeBackup, StorageVolumeBackupPost, StorageVolumeBackupsPost},
     config::Config,
     envelope::{Envelope, ResponseType},
+    event::{Event, EventType, Lifecycle, LifecycleAction, Requestor},
     expiry::Expiry,
     operation::{Operation, OperationClass, StatusCode},
     patch::Patch,

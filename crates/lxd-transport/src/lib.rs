@@ -35,6 +35,7 @@
 //!
 //! Features only add. Without any, [`HttpTransport`] works over a [`Dial`] of your own.
 
+mod authorized;
 mod body;
 mod connection;
 mod dial;
@@ -67,6 +68,7 @@ pub use self::tls::{
     trust::{ServerTrust, fingerprint},
 };
 pub use self::{
+    authorized::{Authorized, Token, TokenSource},
     body::Body,
     dial::{Dial, Io},
     endpoint::Endpoint,

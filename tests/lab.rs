@@ -40,7 +40,7 @@ fn assert_gone(folder: &Path, pid: u32) {
 
 #[test]
 fn daemons_answer_and_leave_nothing_behind() {
-    for slot in Slot::ALL {
+    for slot in [Slot::LxdA, Slot::Incus, Slot::Member1] {
         let Some(lab) = start(slot) else { continue };
         let daemon = lab.daemon(slot).unwrap();
         UnixStream::connect(daemon.socket()).unwrap();
@@ -83,4 +83,43 @@ fn daemons_end_with_the_thread_that_started_them() {
     }
     fs::remove_dir_all(&folder).unwrap();
     assert_gone(&folder, pid);
+}
+
+#[test]
+fn a_killed_daemon_starts_again_with_what_it_had() {
+    for slot in [Slot::LxdA, Slot::Incus] {
+        let Some(mut lab) = start(slot) else { continue };
+        let daemon = lab.daemon_mut(slot).unwrap();
+        let (pid, address) = (daemon.pid(), daemon.https_url().strip_prefix("https://").unwrap().to_owned());
+        daemon.kill();
+        std::net::TcpStream::connect(&address).unwrap_err();
+        daemon.start_again().unwrap();
+        assert_ne!(daemon.pid(), pid);
+        UnixStream::connect(daemon.socket()).unwrap();
+        std::net::TcpStream::connect(&address).unwrap();
+        let (folder, pid) = (daemon.dir().parent().unwrap().to_owned(), daemon.pid());
+        drop(lab);
+        assert_gone(&folder, pid);
+    }
+}
+
+#[test]
+fn three_daemons_form_a_cluster() {
+    let lab = Lab::start(&Slot::CLUSTER).unwrap();
+    let Ok(first) = lab.daemon(Slot::Member1) else { return drop(start(Slot::Member1)) };
+    let others = [Slot::Member2, Slot::Member3].map(|slot| lab.daemon(slot).unwrap());
+    for daemon in others {
+        assert_eq!(daemon.certificate_pem(), first.certificate_pem());
+        assert_ne!(daemon.https_url(), first.https_url());
+        assert_eq!(daemon.pools(), first.pools());
+    }
+    let gone: Vec<_> = lab
+        .daemons()
+        .iter()
+        .map(|daemon| (daemon.dir().parent().unwrap().to_owned(), daemon.pid()))
+        .collect();
+    drop(lab);
+    for (folder, pid) in gone {
+        assert_gone(&folder, pid);
+    }
 }

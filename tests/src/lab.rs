@@ -8,10 +8,11 @@ use std::{
 };
 
 use crate::{
-    availability,
-    daemon::{Daemon, Life, Starting, is_running},
+    availability, cluster,
+    daemon::{Daemon, is_running},
     record::{self, state_file},
     slot::Slot,
+    starting::{Life, Starting},
 };
 
 /// Begins the name of every folder of ours.
@@ -114,6 +115,18 @@ impl Lab {
         })
     }
 
+    /// The daemon in a slot, to be killed and started again. Only of a lab of one's own: others need theirs.
+    ///
+    /// # Errors
+    /// The reason why there is none, as a sentence.
+    pub fn daemon_mut(&mut self, slot: Slot) -> Result<&mut Daemon, String> {
+        let place = self.daemons.iter().position(|daemon| daemon.slot == slot);
+        match place.and_then(|place| self.daemons.get_mut(place)) {
+            Some(daemon) if self.own.is_some() => Ok(daemon),
+            _ => Err(format!("{slot} is not of this lab")),
+        }
+    }
+
     /// All daemons.
     #[must_use]
     pub fn daemons(&self) -> &[Daemon] {
@@ -138,16 +151,19 @@ impl Lab {
         // All are started before any is waited for.
         let mut starting: Vec<Starting> = Vec::new();
         for slot in available {
-            starting.push(Daemon::spawn(slot, &folder.join(slot.name()), life)?);
+            starting.push(Starting::spawn(slot, &folder.join(slot.name()), life)?);
         }
         if life == Life::OfItsOwn {
             // Whoever interrupts us now must still be able to take them down.
             let unready: Vec<Daemon> = starting.iter().filter_map(Starting::unready).collect();
             record::write(&state_file(), &folder, &unready)?;
         }
-        for daemon in starting {
+        let (members, alone): (Vec<Starting>, Vec<Starting>) =
+            starting.into_iter().partition(|daemon| Slot::CLUSTER.contains(&daemon.slot));
+        for daemon in alone {
             lab.daemons.push(daemon.finish()?);
         }
+        lab.daemons.extend(cluster::set_up(members)?);
         Ok(lab)
     }
 }

@@ -1,7 +1,7 @@
 //! Private LXD and Incus daemons for tests, benchmarks and the tour.
 //!
-//! A [`Lab`] holds up to three daemons in a folder of its own: two LXD, so that volumes can move between servers, and
-//! one Incus. Nothing of the machine's own servers is touched. Each daemon lives in a mount namespace of its own and
+//! A [`Lab`] holds daemons in a folder of its own: two LXD and two Incus, so that volumes can move between servers, and
+//! an LXD cluster of three. Nothing of the machine's own servers is touched. Each daemon lives in a mount namespace of its own and
 //! dies with the thread that started it, so that even `kill -9` leaves no process, no mount and no loop device behind;
 //! a left-over folder is removed by the next lab.
 //!
@@ -9,10 +9,12 @@
 //! clients.
 
 mod availability;
+mod cluster;
 mod daemon;
 mod lab;
 mod record;
 mod slot;
+mod starting;
 
 pub use self::{
     availability::NO_SERVERS_VARIABLE,

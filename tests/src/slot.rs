@@ -12,7 +12,7 @@ pub enum Family {
     Incus,
 }
 
-/// A place for a daemon in a lab. A cluster would add slots; nothing else counts them.
+/// A place for a daemon in a lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Slot {
@@ -22,28 +22,44 @@ pub enum Slot {
     LxdB,
     /// An Incus.
     Incus,
+    /// A second Incus, to move volumes to.
+    IncusB,
+    /// The first member of an LXD cluster, to which clients talk.
+    Member1,
+    /// Its second member.
+    Member2,
+    /// Its third member.
+    Member3,
 }
 
 impl Slot {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::LxdA, Self::LxdB, Self::Incus];
+    pub const ALL: [Self; 7] =
+        [Self::LxdA, Self::LxdB, Self::Incus, Self::IncusB, Self::Member1, Self::Member2, Self::Member3];
+
+    /// The members of the cluster, which come together or not at all.
+    pub const CLUSTER: [Self; 3] = [Self::Member1, Self::Member2, Self::Member3];
 
     /// The family of the daemon.
     #[must_use]
     pub fn family(self) -> Family {
         match self {
-            Self::LxdA | Self::LxdB => Family::Lxd,
-            Self::Incus => Family::Incus,
+            Self::Incus | Self::IncusB => Family::Incus,
+            _ => Family::Lxd,
         }
     }
 
-    /// The name in tables, messages and state files.
+    /// The name in tables, messages and state files; a member of the cluster has it there too.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::LxdA => "lxd",
             Self::LxdB => "lxd-b",
             Self::Incus => "incus",
+            Self::IncusB => "incus-b",
+            Self::Member1 => "member1",
+            Self::Member2 => "member2",
+            Self::Member3 => "member3",
         }
     }
 
@@ -53,6 +69,10 @@ impl Slot {
             Self::LxdA => "127.0.0.1",
             Self::LxdB => "127.0.0.2",
             Self::Incus => "127.0.0.3",
+            Self::IncusB => "127.0.0.4",
+            Self::Member1 => "127.0.1.1",
+            Self::Member2 => "127.0.1.2",
+            Self::Member3 => "127.0.1.3",
         }
     }
 }

@@ -79,9 +79,15 @@ impl Ctx {
         self.lab.daemon(self.slot).unwrap()
     }
 
-    /// A client of the second LXD over the same kind of transport.
-    pub(crate) fn other_lxd(&self) -> Client {
-        Client::new(http_transport(self.lab.daemon(Slot::LxdB).unwrap(), self.wire))
+    /// Another server of the same family.
+    pub(crate) fn other_daemon(&self) -> &Daemon {
+        let other = if self.slot == Slot::Incus { Slot::IncusB } else { Slot::LxdB };
+        self.lab.daemon(other).unwrap()
+    }
+
+    /// A client of it over the same kind of transport.
+    pub(crate) fn other(&self) -> Client {
+        Client::new(http_transport(self.other_daemon(), self.wire))
     }
 
     /// A name that nobody else uses.

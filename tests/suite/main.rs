@@ -1,4 +1,4 @@
-//! One behavioural suite over {LXD, Incus} x {Unix socket, TLS}, on real servers.
+//! One behavioural suite over {LXD, Incus, LXD cluster} x {Unix socket, TLS}, on real servers.
 //!
 //! Every case is an async function of a [`Ctx`] and runs once for each server and transport. Where a server can't be
 //! had, its cases are reported as ignored together with the reason; with `CI=true` that is a failure.
@@ -39,7 +39,7 @@ const CASE_LIMIT: Duration = Duration::from_secs(120);
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let needs_servers = !arguments.list;
-    let lab = needs_servers.then(|| Lab::attach(&[Slot::LxdA, Slot::LxdB, Slot::Incus])).transpose();
+    let lab = needs_servers.then(|| Lab::attach(&Slot::ALL)).transpose();
     let lab = match lab {
         Ok(lab) => lab.map(Arc::new),
         Err(error) => {
@@ -69,20 +69,17 @@ fn main() -> ExitCode {
     ];
     let mut trials = Vec::new();
     let mut missing = Vec::new();
-    for slot in [Slot::LxdA, Slot::Incus] {
+    // A client of a cluster talks to one of its members.
+    for (server, slot) in [("lxd", Slot::LxdA), ("incus", Slot::Incus), ("cluster", Slot::Member1)] {
         let absent = lab.as_ref().and_then(|lab| lab.daemon(slot).err());
         if let Some(reason) = &absent {
-            missing.push(format!("{slot}: {reason}"));
+            missing.push(format!("{server}: {reason}"));
         }
         for wire in [Wire::Unix, Wire::Tls] {
             for (module, cases) in modules {
-                // It takes two servers of one family, and the lab has two LXD.
-                if module == "migration" && slot == Slot::Incus {
-                    continue;
-                }
                 for case in cases {
                     let lab = lab.clone();
-                    let name = format!("{slot}::{wire}::{module}::{}", case.name);
+                    let name = format!("{server}::{wire}::{module}::{}", case.name);
                     trials.push(
                         Trial::test(name, move || run(case, lab, slot, wire))
                             .with_ignored_flag(absent.is_some()),

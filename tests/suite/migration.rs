@@ -7,7 +7,6 @@ use lxd_storage::{
     ErrorKind, PoolHandle, Volume,
     types::{ContentType, Size, StorageVolumesPost, VolumeType},
 };
-use lxd_tests::Slot;
 use serde_json::json;
 
 use crate::{
@@ -27,13 +26,12 @@ cases![
 ];
 
 fn content_there(ctx: &Ctx, volume: &Volume) -> PathBuf {
-    let daemon = ctx.lab.daemon(Slot::LxdB).unwrap();
-    daemon.volume_path(volume.pool().name(), "default", volume.name())
+    ctx.other_daemon().volume_path(volume.pool().name(), "default", volume.name())
 }
 
 fn pools_there(ctx: &Ctx) -> Vec<PoolHandle> {
-    let names = ctx.lab.daemon(Slot::LxdB).unwrap().pools().to_vec();
-    names.iter().map(|name| ctx.other_lxd().storage_pool(&**name)).collect()
+    let names = ctx.other_daemon().pools();
+    names.iter().map(|name| ctx.other().storage_pool(&**name)).collect()
 }
 
 async fn snapshot(ctx: &Ctx, volume: &Volume, name: &str) {
@@ -96,7 +94,7 @@ async fn snapshots_come_along_or_stay_behind(ctx: Ctx) {
         fs::write(ctx.content(&volume).join("file"), b"two or more").unwrap();
         snapshot(&ctx, &volume, "two").await;
 
-        let client = ctx.other_lxd();
+        let client = ctx.other();
         for (volume_only, expected) in [(false, 2), (true, 0)] {
             let migration = volume.copy_to_server(&there);
             let migration = if volume_only { migration.volume_only() } else { migration };
@@ -128,7 +126,7 @@ async fn a_failure_leaves_source_and_target_as_they_were(ctx: Ctx) {
     volume.sync().await.unwrap();
     assert_eq!(contents(&ctx.content(&volume)), before);
 
-    let nowhere = ctx.other_lxd().storage_pool(ctx.name("nobody"));
+    let nowhere = ctx.other().storage_pool(ctx.name("nobody"));
     let error = volume.move_to_server(&nowhere).await.unwrap_err();
     assert!(error.is_not_found(), "{error:?}");
     volume.sync().await.unwrap();

@@ -71,7 +71,7 @@ impl Cut {
         }
     }
 
-    /// Breaks the next connection that brings so many bytes from the server.
+    /// Breaks a connection once so many more bytes have come from the server.
     pub(crate) fn break_after(&self, bytes: u64) {
         self.after.store(bytes, Ordering::SeqCst);
     }
@@ -98,16 +98,19 @@ where
     let ((mut near_read, mut near_write), (mut far_read, mut far_write)) = (split(near), split(far));
     let there = async { copy(&mut near_read, &mut far_write).await.map(drop) };
     let back = async {
-        let (mut buffer, mut passed) = (vec![0; 16 << 10], 0_u64);
+        let mut buffer = vec![0; 16 << 10];
         loop {
             let count = far_read.read(&mut buffer).await?;
             if count == 0 {
                 return near_write.shutdown().await;
             }
-            passed += count as u64;
-            if passed > after.load(Ordering::SeqCst) {
+            let left = after.load(Ordering::SeqCst);
+            if left != NEVER && count as u64 > left {
                 after.store(NEVER, Ordering::SeqCst);
                 return Ok(());
+            }
+            if left != NEVER {
+                after.store(left - count as u64, Ordering::SeqCst);
             }
             near_write.write_all(&buffer[..count]).await?;
         }

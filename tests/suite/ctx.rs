@@ -106,7 +106,20 @@ impl Ctx {
 
     /// A new pool of driver `dir`.
     pub(crate) async fn new_pool(&self, what: &str) -> lxd_storage::Pool {
-        self.client.storage_pools().create(StoragePoolsPost::new(self.name(what), "dir")).await.unwrap()
+        self.create_pool(StoragePoolsPost::new(self.name(what), "dir")).await.unwrap()
+    }
+
+    /// Creates a pool, on all members where the server is a cluster.
+    pub(crate) async fn create_pool(
+        &self,
+        post: StoragePoolsPost,
+    ) -> Result<lxd_storage::Pool, lxd_storage::Error> {
+        self.client.storage_pools().create_on_members(post).await
+    }
+
+    /// Whether the server of the case is a cluster.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.slot == Slot::Member1
     }
 
     /// A new volume in a pool.

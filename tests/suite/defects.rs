@@ -7,7 +7,7 @@ use http::Method;
 use lxd_storage::{
     Client, ErrorKind,
     transport::{HttpTransport, Identity, Reached, ServerTrust, Tls},
-    types::{StoragePoolsPost, StorageVolumePut, StorageVolumesPost, VolumeType},
+    types::{StorageVolumePut, StorageVolumesPost, VolumeType},
 };
 use serde_json::json;
 
@@ -68,9 +68,9 @@ async fn d03_objects_are_not_stale_after_put_and_patch(ctx: Ctx) {
 }
 
 async fn d04_starting_a_creation_reads_nothing_back(ctx: Ctx) {
-    let post = StoragePoolsPost::new(ctx.name("p"), "dir");
-    let pending = ctx.client.storage_pools().create(post).start().await.unwrap();
-    assert_eq!(ctx.sent.take(), ["POST /1.0/storage-pools"]);
+    let pool = ctx.pool("dir0");
+    let pending = pool.volumes().create(StorageVolumesPost::new(ctx.name("v"))).start().await.unwrap();
+    assert_eq!(ctx.sent.take(), ["POST /1.0/storage-pools/dir0/volumes/custom"]);
     pending.await.unwrap().delete().await.unwrap();
 }
 

@@ -7,11 +7,11 @@
 
 mod attach;
 mod backups;
+mod cluster;
 mod content;
 mod copies;
 mod ctx;
 mod cut;
-
 mod defects;
 mod events;
 mod lists;
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         }
     };
 
-    let modules: [(&str, &[Case]); 17] = [
+    let modules: [(&str, &[Case]); 18] = [
         ("pools", pools::CASES),
         ("volumes", volumes::CASES),
         ("names", names::CASES),
@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         ("snapshots", snapshots::CASES),
         ("backups", backups::CASES),
         ("attach", attach::CASES),
+        ("cluster", cluster::CASES),
         ("events", events::CASES),
         ("copies", copies::CASES),
         ("lists", lists::CASES),

@@ -98,7 +98,7 @@ async fn generated_names_come_back_unchanged(ctx: Ctx) {
 async fn odd_pool_names(ctx: Ctx) {
     for suffix in ["%41", "é", "+x", "#x", "?x", "&x", ".", " x"] {
         let name = format!("{}{suffix}", ctx.name("p"));
-        match ctx.client.storage_pools().create(StoragePoolsPost::new(&name, "dir")).await {
+        match ctx.create_pool(StoragePoolsPost::new(&name, "dir")).await {
             Err(error) => assert_refused_by_server(&name, &error),
             Ok(mut pool) => {
                 assert_eq!(pool.object().name, name);

@@ -66,7 +66,8 @@ async fn create_get_and_exists(ctx: Ctx) {
             StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(16).unwrap()).with_description("d");
         let mut volume = volumes.create(post).await.unwrap();
         assert_eq!((volume.description(), volume.config().size("size").unwrap()), ("d", Size::mib(16)));
-        assert_eq!((volume.project(), volume.location()), ("default", "none"));
+        let location = if ctx.is_cluster() { "member1" } else { "none" };
+        assert_eq!((volume.project(), volume.location()), ("default", location));
         assert!(volumes.exists(VolumeType::Custom, volume.name()).await.unwrap());
         assert!(!volumes.exists(VolumeType::Container, volume.name()).await.unwrap());
         let again = volumes.get(VolumeType::Custom, volume.name()).await.unwrap();

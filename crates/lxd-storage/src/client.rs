@@ -10,7 +10,7 @@ use lxd_transport::{Endpoint, Limits, Transport};
 use lxd_types::{Operation, Server};
 
 use crate::{
-    AllVolumes, Error, EventListener, Operations, Pending, PoolHandle, RawRequest, StoragePools,
+    AllVolumes, Cluster, Error, EventListener, Operations, Pending, PoolHandle, RawRequest, StoragePools,
     edit::Turns,
     exchange::{Answer, Exchange, operation_id},
     pending::Done,
@@ -189,6 +189,12 @@ impl Client {
         Self { core: Arc::clone(&self.core), scope }
     }
 
+    /// The same server and project, seen from nowhere in particular.
+    pub(crate) fn without_target(&self) -> Self {
+        let scope = Scope { project: self.scope.project.clone(), target: None };
+        Self { core: Arc::clone(&self.core), scope }
+    }
+
     /// The project that every request carries; `None` leaves it to the server, which takes `default`.
     #[must_use]
     pub fn project(&self) -> Option<&str> {
@@ -217,6 +223,12 @@ impl Client {
     #[must_use]
     pub fn storage_pool(&self, name: impl Into<Arc<str>>) -> PoolHandle {
         PoolHandle::new(self.clone(), name.into())
+    }
+
+    /// The cluster that the server belongs to, if any.
+    #[must_use]
+    pub fn cluster(&self) -> Cluster {
+        Cluster::new(self.clone())
     }
 
     /// The events of the server, as they happen. No I/O until it is opened.

@@ -80,7 +80,9 @@ mod backups;
 mod check;
 mod classify;
 mod client;
+mod cluster;
 mod copying;
+mod create_on_members;
 mod created;
 mod edit;
 mod error;
@@ -96,6 +98,7 @@ mod moving;
 mod object;
 mod operations;
 mod pending;
+mod placement;
 mod pool;
 mod pools;
 mod raw;
@@ -119,7 +122,9 @@ pub use self::{
     backup::{Backup, BackupHandle},
     backups::Backups,
     client::{Client, ClientBuilder},
+    cluster::Cluster,
     copying::CopyTo,
+    create_on_members::CreateOnMembers,
     error::{Error, ErrorKind},
     etag::ETag,
     events::{EventItem, EventListener, Events},

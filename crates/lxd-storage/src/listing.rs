@@ -194,7 +194,7 @@ async fn usage_of(volumes: Vec<Volume>) -> Result<Vec<VolumeUsage>, Error> {
 }
 
 /// Does something with each, a few at a time, and gives the results in order. The first error ends it all.
-async fn some_at_once<T, U, F>(items: Vec<T>, work: impl Fn(T) -> F) -> Result<Vec<U>, Error>
+pub(crate) async fn some_at_once<T, U, F>(items: Vec<T>, work: impl Fn(T) -> F) -> Result<Vec<U>, Error>
 where
     F: Future<Output = Result<U, Error>> + Send + 'static,
     U: Send + 'static,

@@ -129,6 +129,10 @@ impl Migration {
             return Err(Error::new(ErrorKind::AlreadyExists, message));
         }
         let original = self.source.get().await?;
+        // The member that has a local volume is the one to offer it.
+        if self.source.client().target().is_none() && !matches!(original.location(), "" | "none") {
+            self.source = self.source.with_target(original.location());
+        }
         self.check_that_nothing_gets_lost().await?;
         let addresses = self.source_addresses().await?;
         let certificate = self.source.client().server().await?.environment.certificate.clone();

@@ -1,6 +1,6 @@
 //! One storage pool: [`PoolHandle`] says which, [`Pool`] also holds what was read of it.
 
-use std::{ops::Deref, sync::Arc};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
 use lxd_types::{
     Config, Patch, PoolStatus, Reference, ResourcesStoragePool, StoragePool, StoragePoolPut, VolumeType,
@@ -110,6 +110,22 @@ impl PoolHandle {
     /// reading and writing.
     pub async fn edit(&self, change: impl FnMut(&mut StoragePoolPut) + Send) -> Result<Pool, Error> {
         Ok(Pool { local: self.edit_until_won(change).await?, handle: self.clone() })
+    }
+
+    /// The pool as each of its cluster members has it, by member: with the keys that are a member's own, and whether it
+    /// is there. On a server that stands alone there is one, under `none`.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound); a member that does not answer.
+    pub async fn per_member(&self) -> Result<BTreeMap<String, Pool>, Error> {
+        let pool = Self { client: self.client.without_target(), name: Arc::clone(&self.name) }.get().await?;
+        let mut found = BTreeMap::new();
+        for member in pool.locations() {
+            let seen =
+                if member == "none" { pool.clone() } else { pool.with_target(&**member).get().await? };
+            found.insert(member.clone(), seen);
+        }
+        Ok(found)
     }
 
     /// How full the pool is.

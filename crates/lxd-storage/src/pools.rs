@@ -65,6 +65,10 @@ impl StoragePools {
         Ok(pools)
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     async fn list(&self, filter: Option<&str>) -> Result<Vec<Pool>, Error> {
         let mut route = self.client.scoped(Route::new("/1.0/storage-pools").query("recursion", "1"));
         if let Some(filter) = filter {
@@ -106,8 +110,8 @@ impl StoragePools {
 
     /// Creates a pool from the whole of its object, and reads it back (`POST /1.0/storage-pools`).
     ///
-    /// Newer servers do it in the background. In a cluster, this is one step of several: each member wants a request
-    /// with its [`target`](Client::with_target) first.
+    /// Newer servers do it in the background. In a cluster, this is one step of several, which
+    /// [`create_on_members`](Self::create_on_members) takes together.
     ///
     /// # Errors
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`InvalidInput`](crate::ErrorKind::InvalidInput) for an

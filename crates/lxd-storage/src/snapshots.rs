@@ -1,11 +1,14 @@
 //! The snapshots of a volume: list, get, create.
 
+use std::collections::BTreeSet;
+
 use http::Method;
-use lxd_types::{Operation, StorageVolumeSnapshot, StorageVolumeSnapshotsPost};
+use lxd_types::{Operation, StorageVolume, StorageVolumeSnapshot, StorageVolumeSnapshotsPost};
 
 use crate::{
-    Change, Error, ErrorKind, Snapshot, VolumeHandle,
+    Change, Error, ErrorKind, Snapshot, SnapshotHandle, VolumeHandle,
     created::{server_tells_names, told_name},
+    listing::some_at_once,
     object::Address,
     pending::{ChangeRequest, Done},
     route::{Route, check_name},
@@ -149,8 +152,35 @@ impl Snapshots {
     pub(crate) async fn list(&self) -> Result<Vec<StorageVolumeSnapshot>, Error> {
         let client = self.volume.client();
         let route = self.route().map(|route| client.scoped(route.query("recursion", "1")));
-        let objects: Option<_> = client.get(route, &["storage_api_volume_snapshots"]).await?.decode()?;
-        Ok(objects.unwrap_or_default())
+        let answer = client.get(route, &["storage_api_volume_snapshots"]).await?;
+        let objects: Vec<StorageVolumeSnapshot> = answer.decode::<Option<_>>()?.unwrap_or_default();
+        if objects.is_empty() && client.cluster().is_clustered().await? {
+            return self.list_elsewhere().await;
+        }
+        Ok(objects)
+    }
+
+    /// The snapshots according to the list of volumes. Members of a cluster of LXD 5.0 list none of a volume that
+    /// another member has, though they show each one, and to act on that would lose snapshots.
+    async fn list_elsewhere(&self) -> Result<Vec<StorageVolumeSnapshot>, Error> {
+        let client = self.volume.client();
+        let volumes = self.volume.pool().volumes();
+        let route = client.scoped(volumes.route()?.literal("custom").query("recursion", "1"));
+        let listed: Option<Vec<StorageVolume>> = client.get(Ok(route), &[]).await?.decode()?;
+        let mut names = BTreeSet::new();
+        for object in listed.unwrap_or_default() {
+            let of_this = object.name.split_once('/').filter(|(volume, _)| *volume == self.volume.name());
+            names.extend(of_this.map(|(_, snapshot)| snapshot.to_owned()));
+        }
+        let handles = names.into_iter().map(|name| self.volume.snapshot(name)).collect();
+        let read = |handle: SnapshotHandle| async move {
+            match handle.get().await {
+                // Of a volume with the same name on yet another member.
+                Err(error) if error.is_not_found() => Ok(None),
+                found => found.map(|snapshot| Some(snapshot.object().clone())),
+            }
+        };
+        Ok(some_at_once(handles, read).await?.into_iter().flatten().collect())
     }
 }
 

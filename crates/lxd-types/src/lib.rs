@@ -39,6 +39,7 @@
 //! | [`mod@reference`] | who uses a pool or volume: the URLs of `used_by`, typed |
 //! | [`envelope`], [`operation`], [`server`] | what carries the answers, long work, the server and its extensions |
 //! | [`snapshot`], [`backup`], [`expiry`] | what is kept of volumes, and for how long |
+//! | [`cluster`] | the members of a cluster |
 //! | [`event`] | what a server tells while it happens |
 //! | [`timestamp`] | points in time, with nothing but the standard library |
 
@@ -48,6 +49,7 @@ mod object;
 mod open_enum;
 
 pub mod backup;
+pub mod cluster;
 pub mod config;
 pub mod envelope;
 pub mod event;
@@ -67,6 +69,7 @@ pub mod volume;
 #[doc(inline)]
 pub use self::{
     backup::{Compression, StorageVolumeBackup, StorageVolumeBackupPost, StorageVolumeBackupsPost},
+    cluster::{ClusterMember, ClusterMemberState, MemberStatus},
     config::Config,
     envelope::{Envelope, ResponseType},
     event::{Event, EventType, Lifecycle, LifecycleAction, Requestor},

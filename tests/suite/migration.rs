@@ -1,20 +1,36 @@
-//! Volumes between two LXD daemons over TLS, compared byte by byte.
+//! Volumes between two servers of a family in all modes, compared byte by byte.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    future::IntoFuture,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use http::Method;
 use lxd_storage::{
-    ErrorKind, PoolHandle, Volume,
-    types::{ContentType, Size, StorageVolumesPost, VolumeType},
+    ErrorKind, Migration, PoolHandle, Volume, VolumeHandle,
+    types::{
+        ContentType, Expiry, Size, StorageVolumeSnapshotsPost, StorageVolumesPost, Timestamp, VolumeType,
+    },
 };
 use serde_json::json;
 
 use crate::{
     content::{contents, fill},
     ctx::{Ctx, cases},
+    cut::Cut,
 };
 
 cases![
+    every_mode_brings_everything,
+    a_refresh_sends_what_is_new,
+    a_relay_needs_nobody_to_listen,
+    a_relay_that_is_dropped_or_cut_leaves_the_source,
     a_copy_is_its_source_byte_by_byte,
     a_block_volume_too,
     a_move_deletes_the_source_last,
@@ -120,7 +136,7 @@ async fn a_failure_leaves_source_and_target_as_they_were(ctx: Ctx) {
     fill(&ctx.content(&volume));
     let before = contents(&ctx.content(&volume));
     // Nobody listens there.
-    let error = volume.move_to_server(there).with_source_address("https://127.0.0.9:9").await.unwrap_err();
+    let error = volume.move_to_server(there).with_address("https://127.0.0.9:9").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::OperationFailed | ErrorKind::Server), "{error:?}");
     assert!(!there.volumes().exists(VolumeType::Custom, volume.name()).await.unwrap());
     volume.sync().await.unwrap();
@@ -138,8 +154,7 @@ async fn several_addresses_are_tried(ctx: Ctx) {
     let mut volume = ctx.new_volume(here, "v").await;
     fs::write(ctx.content(&volume).join("file"), b"found").unwrap();
     let good = ctx.daemon().https_url().to_owned();
-    let migration =
-        volume.copy_to_server(there).with_source_address("https://127.0.0.9:9").with_source_address(good);
+    let migration = volume.copy_to_server(there).with_address("https://127.0.0.9:9").with_address(good);
     let mut copy = migration.await.unwrap();
     assert_eq!(fs::read(content_there(&ctx, &copy).join("file")).unwrap(), b"found");
     copy.delete().await.unwrap();
@@ -178,4 +193,131 @@ async fn a_deadline_ends_the_waiting(ctx: Ctx) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     volume.delete().await.unwrap();
+}
+
+/// Pull, push and relay.
+type Mode = fn(Migration) -> Migration;
+const MODES: [(&str, Mode); 3] = [("pull", |m| m), ("push", Migration::push), ("relay", Migration::relay)];
+
+async fn every_mode_brings_everything(ctx: Ctx) {
+    for (here, there) in ctx.ready_pools().iter().zip(pools_there(&ctx)) {
+        for (mode, choose) in MODES {
+            let post =
+                StorageVolumesPost::new(ctx.name(mode)).with_description(mode).with_config("user.k", "v");
+            let mut volume = here.volumes().create(post).await.unwrap();
+            fill(&ctx.content(&volume));
+            let expiry = Timestamp::from_unix(1_900_000_000, 0).unwrap();
+            let taken = StorageVolumeSnapshotsPost::new("s0").with_description("kept").with_expiry(expiry);
+            volume.snapshots().create(taken).await.unwrap();
+            fs::write(ctx.content(&volume).join("later"), b"than the snapshot").unwrap();
+            volume.snapshots().create(StorageVolumeSnapshotsPost::new("s1")).await.unwrap();
+            let before = contents(&ctx.content(&volume));
+
+            let told = Arc::new(AtomicU64::new(0));
+            let bytes = told.clone();
+            let migration = choose(volume.copy_to_server(&there)).with_progress(move |progress| {
+                bytes.fetch_max(progress.processed_bytes.unwrap_or(0), Ordering::Relaxed);
+            });
+            let mut copy = migration.await.unwrap_or_else(|error| panic!("{mode}: {error}"));
+            assert_eq!(contents(&content_there(&ctx, &copy)), before, "{mode}");
+            assert_eq!((copy.description(), copy.config().text("user.k")), (mode, Some("v")));
+            let snapshots = copy.snapshots().all().await.unwrap();
+            let names: Vec<&str> = snapshots.iter().map(|snapshot| snapshot.name()).collect();
+            assert_eq!(names, ["s0", "s1"]);
+            let s0 = copy.snapshots().get("s0").await.unwrap();
+            assert_eq!((s0.description(), s0.expiry()), ("kept", Expiry::At(expiry)), "{mode}");
+            // What is in the snapshots came along too.
+            copy.restore("s0").await.unwrap();
+            assert!(!content_there(&ctx, &copy).join("later").exists());
+
+            let mut moved = choose(volume.move_to_server(&there)).with_name(ctx.name("moved")).await.unwrap();
+            assert_eq!(contents(&content_there(&ctx, &moved)), before, "{mode}");
+            assert!(!volume.exists().await.unwrap());
+            assert!(volume.sync().await.unwrap_err().is_not_found());
+            moved.delete().await.unwrap();
+            copy.delete().await.unwrap();
+        }
+    }
+}
+
+async fn a_refresh_sends_what_is_new(ctx: Ctx) {
+    for (here, there) in ctx.ready_pools().iter().zip(pools_there(&ctx)) {
+        for (mode, choose) in MODES {
+            let mut volume = ctx.new_volume(here, mode).await;
+            fill(&ctx.content(&volume));
+            volume.snapshots().create(StorageVolumeSnapshotsPost::new("s0")).await.unwrap();
+            // The first refresh makes the copy.
+            let mut copy = choose(volume.copy_to_server(&there).refresh()).await.unwrap();
+            fs::write(ctx.content(&volume).join("new"), b"since then").unwrap();
+            volume.snapshots().create(StorageVolumeSnapshotsPost::new("s1")).await.unwrap();
+            volume.snapshot("s0").delete().await.unwrap();
+
+            let error = choose(volume.copy_to_server(&there)).await.unwrap_err();
+            assert!(error.is_already_exists(), "{mode}: {error}");
+            let again = choose(volume.copy_to_server(&there).refresh()).await;
+            let again = again.unwrap_or_else(|error| panic!("{mode}: {error}"));
+            assert_eq!(again.name(), copy.name());
+            assert_eq!(contents(&content_there(&ctx, &copy)), contents(&ctx.content(&volume)), "{mode}");
+            let snapshots = copy.snapshots().all().await.unwrap();
+            assert_eq!(
+                snapshots.iter().map(|snapshot| snapshot.name()).collect::<Vec<_>>(),
+                ["s1"],
+                "{mode}"
+            );
+            copy.delete().await.unwrap();
+            volume.delete().await.unwrap();
+        }
+    }
+}
+
+async fn a_relay_needs_nobody_to_listen(ctx: Ctx) {
+    let (here, there) = (&ctx.ready_pools()[0], &pools_there(&ctx)[0]);
+    let mut volume = ctx.new_volume(here, "v").await;
+    fs::write(ctx.content(&volume).join("file"), b"relayed").unwrap();
+    // No address can be used by either mode that needs one.
+    for choose in [MODES[0].1, MODES[1].1] {
+        let error =
+            choose(volume.copy_to_server(there)).with_address("https://127.0.0.9:9").await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::OperationFailed | ErrorKind::Server), "{error:?}");
+        assert!(!there.volume(VolumeType::Custom, volume.name()).exists().await.unwrap());
+    }
+    let relay = volume.copy_to_server(there).with_address("https://127.0.0.9:9").relay();
+    let mut copy = relay.await.unwrap();
+    assert_eq!(fs::read(content_there(&ctx, &copy).join("file")).unwrap(), b"relayed");
+    copy.delete().await.unwrap();
+    volume.delete().await.unwrap();
+}
+
+async fn a_relay_that_is_dropped_or_cut_leaves_the_source(ctx: Ctx) {
+    let (here, there) = (&ctx.ready_pools()[0], &pools_there(&ctx)[0]);
+    let mut volume = ctx.new_volume(here, "v").await;
+    let noise: Vec<u8> = (0..64_u32 << 20).map(|i| (i.wrapping_mul(2_246_822_519) >> 13) as u8).collect();
+    fs::write(ctx.content(&volume).join("noise"), &noise).unwrap();
+    let copy = there.volume(VolumeType::Custom, volume.name());
+
+    let relay = volume.move_to_server(there).relay().into_future();
+    assert!(tokio::time::timeout(Duration::from_millis(300), relay).await.is_err());
+    gone(&copy).await;
+    assert!(volume.exists().await.unwrap());
+
+    let cut = Cut::new(&ctx).await;
+    let through = cut.client.storage_pool(here.name()).volume(VolumeType::Custom, volume.name());
+    cut.break_after(3_000_000);
+    let error = through.move_to_server(there).relay().await.unwrap_err();
+    assert!(cut.has_broken(), "{error}");
+    gone(&copy).await;
+    let now = fs::read(ctx.content(&volume).join("noise")).unwrap();
+    assert!(now == noise, "the source is as it was");
+    volume.delete().await.unwrap();
+}
+
+/// Waits until the target has taken back what it began.
+async fn gone(copy: &VolumeHandle) {
+    for _ in 0..200 {
+        match copy.get().await {
+            Err(error) if error.is_not_found() => return,
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+    panic!("volume {:?} is left at the target", copy.name());
 }

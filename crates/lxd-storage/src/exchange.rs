@@ -137,15 +137,17 @@ impl Exchange {
         Err(answer.answered().explain(Error::new(ErrorKind::Decode, message)))
     }
 
-    /// Asks for another protocol. Anything but that is an error.
+    /// Asks for another protocol. Anything but that is an error. What goes out is `full`; errors and logs show `uri`,
+    /// which is the same without secrets.
     pub(crate) async fn upgrade(
         &self,
+        full: &Uri,
         uri: Uri,
         headers: HeaderMap,
         limits: Limits,
     ) -> Result<(Response<Body>, Method, Uri), Error> {
         let method = Method::GET;
-        let request = self.request_with(&method, &uri, headers, Body::empty());
+        let request = self.request_with(&method, full, headers, Body::empty());
         let response = match self.transport.send_within(request, limits).await {
             Ok(response) => response,
             Err(error) => return Err(noted(Error::from(error).with_request(&method, &uri))),

@@ -1,6 +1,9 @@
 //! Volumes from one server to another.
 
 mod compare;
+mod pull;
+mod push;
+mod relay;
 
 use std::{
     fmt,
@@ -14,12 +17,13 @@ use std::{
 
 use http::Method;
 use lxd_types::{
-    MigrationMode, Operation, Progress, SourceType, StorageVolumeSource, StorageVolumesPost, VolumeType,
+    MigrationMode, Progress, SourceType, StorageVolumePost, StorageVolumePostTarget, StorageVolumeSource,
+    StorageVolumesPost, VolumeType,
 };
 
 use self::compare::{difference, difference_of_snapshots, own_keys};
 use crate::{
-    Change, Error, ErrorKind, PoolHandle, Volume, VolumeHandle,
+    Change, Client, Error, ErrorKind, Pending, PoolHandle, Volume, VolumeHandle,
     object::Address,
     pending::{BoxFuture, ChangeRequest},
     wait::OnProgress,
@@ -28,8 +32,9 @@ use crate::{
 /// A copy or move of a volume to another server, about to be asked for. Await it.
 ///
 /// The target server pulls: it connects to the source over HTTPS, so the source must listen there
-/// (`core.https_address`) and the target must be able to reach it. Nothing passes through this program. Both servers
-/// need the API extension `storage_api_remote_volume_handling`.
+/// (`core.https_address`) and the target must be able to reach it. Nothing passes through this program. Where only the
+/// other direction is open, let the source [`push`](Self::push); where neither server reaches the other, let this
+/// program [`relay`](Self::relay). Both servers need the API extension `storage_api_remote_volume_handling`.
 ///
 /// The copy is compared with its source afterwards: content type, description, every key that isn't the server's own
 /// (`volatile.*`), and the names of the snapshots. Keys that the target server dropped on the way are set again. A
@@ -53,8 +58,8 @@ use crate::{
 /// ```
 ///
 /// # Errors
-/// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the target has a volume of that name;
-/// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the source listens nowhere, is no `custom` volume, or is to
+/// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the target has a volume of that name, unless it is to be
+/// refreshed; [`InvalidInput`](crate::ErrorKind::InvalidInput) if the server to connect to listens nowhere, is no `custom` volume, or is to
 /// be moved without snapshots that it has;
 /// [`OperationFailed`](crate::ErrorKind::OperationFailed); [`Timeout`](crate::ErrorKind::Timeout) with phase `Wait`
 /// and [`Interrupted`](crate::ErrorKind::Interrupted), after which the transfer may still go on.
@@ -64,11 +69,22 @@ pub struct Migration {
     pool: PoolHandle,
     name: Option<Arc<str>>,
     addresses: Vec<String>,
+    mode: Mode,
     volume_only: bool,
+    refresh: bool,
+    exclude_older: bool,
     delete_source: bool,
     deadline: Option<Duration>,
     /// Shared with the waiting for each address that is tried.
     on_progress: Option<Arc<Mutex<OnProgress>>>,
+}
+
+/// Who connects to whom.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mode {
+    Pull,
+    Push,
+    Relay,
 }
 
 impl Migration {
@@ -78,7 +94,10 @@ impl Migration {
             pool,
             name: None,
             addresses: Vec::new(),
+            mode: Mode::Pull,
             volume_only: false,
+            refresh: false,
+            exclude_older: false,
             delete_source: false,
             deadline: None,
             on_progress: None,
@@ -101,9 +120,39 @@ impl Migration {
         self
     }
 
-    /// A URL such as `https://10.0.0.7:8443` under which the target reaches the source; several are tried in order.
-    /// Default: the address that this client uses, or all on which the source says that it listens.
-    pub fn with_source_address(mut self, url: impl Into<String>) -> Self {
+    /// Brings a copy that is there already up to date, and makes it if it isn't: content and snapshots become those of
+    /// the source, and snapshots that the source no longer has are deleted. Only what differs is sent. Both servers need
+    /// the API extension `custom_volume_refresh`.
+    pub fn refresh(mut self) -> Self {
+        self.refresh = true;
+        self
+    }
+
+    /// With [`refresh`](Self::refresh): leaves out snapshots that are older than the copy's newest. Needs the API
+    /// extension `custom_volume_refresh_exclude_older_snapshots`, which only Incus has.
+    pub fn exclude_older(mut self) -> Self {
+        self.refresh = true;
+        self.exclude_older = true;
+        self
+    }
+
+    /// The source connects to the target, which must listen for HTTPS. Nothing passes through this program.
+    pub fn push(mut self) -> Self {
+        self.mode = Mode::Push;
+        self
+    }
+
+    /// Everything passes through this program, over the connections that the two clients have: neither server needs to
+    /// listen for HTTPS or to reach the other. Memory stays constant; dropping the migration ends the transfer.
+    pub fn relay(mut self) -> Self {
+        self.mode = Mode::Relay;
+        self
+    }
+
+    /// A URL such as `https://10.0.0.7:8443` under which one server reaches the other: the source's for the target, or
+    /// with [`push`](Self::push) the target's for the source. Several are tried in order. Default: the address that
+    /// the client of that server uses, or all on which the server says that it listens.
+    pub fn with_address(mut self, url: impl Into<String>) -> Self {
         self.addresses.push(url.into());
         self
     }
@@ -123,8 +172,8 @@ impl Migration {
     async fn run(mut self) -> Result<Volume, Error> {
         let name: Arc<str> = self.name.take().unwrap_or_else(|| self.source.name().into());
         let copy = self.pool.volume(self.source.volume_type().clone(), name);
-        // Whatever is found at the target after a failure is ours to remove only if it wasn't there before.
-        if copy.exists().await? {
+        let before = copy.exists().await?;
+        if before && !self.refresh {
             let message = format!("volume {:?} in pool {:?} of the target", copy.name(), self.pool.name());
             return Err(Error::new(ErrorKind::AlreadyExists, message));
         }
@@ -134,14 +183,15 @@ impl Migration {
             self.source = self.source.with_target(original.location());
         }
         self.check_that_nothing_gets_lost().await?;
-        let addresses = self.source_addresses().await?;
-        let certificate = self.source.client().server().await?.environment.certificate.clone();
 
-        let offer = self.offer().await?;
-        let post = self.sink(&original, &copy, &offer, certificate)?;
         let began = AtomicBool::new(false);
         let outcome = async {
-            self.pull(post, &offer, &addresses, &began).await?;
+            let post = self.sink(&original, &copy);
+            match self.mode {
+                Mode::Pull => self.pull(post, &began).await?,
+                Mode::Push => self.push_over(&post, &began).await?,
+                Mode::Relay => self.relay_through_us(&post, &began).await?,
+            }
             self.compare(&copy).await
         };
         match outcome.await {
@@ -150,6 +200,8 @@ impl Migration {
                 Err(error) => Err(error.with_note("the copy is complete and stays, and so does the source")),
             },
             Ok(volume) => Ok(volume),
+            // Whatever is found at the target after a failure is ours to remove only if it wasn't there before.
+            Err(error) if before => Err(error.with_note("the copy that was there may be partly refreshed")),
             Err(error) if began.into_inner() => Err(remove_leftover(error, &copy).await),
             Err(error) => Err(error),
         }
@@ -163,6 +215,11 @@ impl Migration {
             );
             return Err(Error::invalid(message));
         }
+        if self.delete_source && self.exclude_older {
+            let message =
+                "a move deletes the source, and older snapshots would not be at the target; copy it instead";
+            return Err(Error::invalid(message));
+        }
         if self.delete_source && self.volume_only && !self.source.snapshots().list().await?.is_empty() {
             let message =
                 "the volume has snapshots; to move it without them would delete them, so copy it instead";
@@ -171,11 +228,11 @@ impl Migration {
         Ok(())
     }
 
-    async fn source_addresses(&self) -> Result<Vec<String>, Error> {
+    /// Where a server can be reached over HTTPS.
+    async fn addresses_of(&self, client: &Client, which: &str) -> Result<Vec<String>, Error> {
         if !self.addresses.is_empty() {
             return Ok(self.addresses.clone());
         }
-        let client = self.source.client();
         if let Some(url) = client.endpoint().url() {
             return Ok(vec![url.to_owned()]);
         }
@@ -185,83 +242,71 @@ impl Migration {
             known => known.to_vec(),
         };
         if addresses.is_empty() {
-            return Err(Error::invalid(
-                "the source server listens on no address (core.https_address), so nobody can fetch from it",
-            ));
+            return Err(Error::invalid(format!(
+                "the {which} server listens on no address (core.https_address), so nobody can connect to it; \
+                 a relay needs none"
+            )));
         }
         Ok(addresses.into_iter().map(|address| format!("https://{address}")).collect())
     }
 
-    /// Asks the source to wait for somebody who fetches the volume.
-    async fn offer(&self) -> Result<Operation, Error> {
-        let request = self.source.offer_for_migration(self.volume_only);
-        let offer = Change::new(self.source.client(), request, |_| async { Ok(()) }).start().await?;
-        match offer.operation() {
-            Some(operation) if !operation.secrets().is_empty() => Ok(operation.clone()),
-            _ => {
-                Err(Error::new(ErrorKind::Decode, "the source offers no websockets to fetch the volume from"))
-            }
-        }
-    }
-
-    fn sink(
-        &self,
-        original: &Volume,
-        copy: &VolumeHandle,
-        offer: &Operation,
-        certificate: String,
-    ) -> Result<StorageVolumesPost, Error> {
+    /// What is asked of the target, in all modes.
+    fn sink(&self, original: &Volume, copy: &VolumeHandle) -> StorageVolumesPost {
         let mut source = StorageVolumeSource::default();
         source.source_type = SourceType::Migration;
-        source.mode = Some(MigrationMode::Pull);
+        source.mode = Some(if self.mode == Mode::Pull { MigrationMode::Pull } else { MigrationMode::Push });
         source.name = original.name().to_owned();
         source.pool = original.pool().name().to_owned();
         source.volume_only = self.volume_only;
-        source.secrets = Some(offer.secrets());
-        source.certificate = Some(certificate);
+        source.refresh = self.refresh;
+        source.refresh_exclude_older = self.exclude_older.then_some(true);
         let mut post = StorageVolumesPost::new(copy.name())
             .with_content_type(original.content_type().clone())
             .with_description(original.description())
             .with_source(source);
         post.volume_type = copy.volume_type().clone();
         post.config = own_keys(original.config());
-        Ok(post)
+        post
     }
 
-    /// Lets the target fetch the volume, from the first address under which it reaches the source.
-    async fn pull(
-        &self,
-        post: StorageVolumesPost,
-        offer: &Operation,
-        addresses: &[String],
-        began: &AtomicBool,
-    ) -> Result<(), Error> {
-        let mut failure = Error::invalid("there is no address to fetch the volume from");
-        for address in addresses {
-            let mut post = post.clone();
-            if let Some(source) = &mut post.source {
-                source.operation =
-                    Some(format!("{}/1.0/operations/{}", address.trim_end_matches('/'), offer.id));
-            }
-            match self.pull_once(&post, began).await {
-                Ok(()) => return Ok(()),
-                // Only a failure of the work itself says something about this address; the next one may do better.
-                Err(error) if matches!(error.kind(), ErrorKind::OperationFailed | ErrorKind::Server) => {
-                    failure = error
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(failure)
-    }
-
-    async fn pull_once(&self, post: &StorageVolumesPost, began: &AtomicBool) -> Result<(), Error> {
+    /// Asks the target to receive the volume.
+    async fn receive(&self, post: &StorageVolumesPost, began: &AtomicBool) -> Result<Pending<()>, Error> {
         let client = self.pool.client();
         let route = self.pool.path()?.literal("volumes").literal("custom");
-        let request = ChangeRequest::new(Method::POST, client.scoped(route)).json(post)?;
-        let request = request.needs("storage_api_remote_volume_handling");
-        let mut pending = Change::new(client, Ok(request), |_| async { Ok(()) }).start().await?;
+        let mut request = ChangeRequest::new(Method::POST, client.scoped(route)).json(post)?;
+        for extension in self.extensions() {
+            request = request.needs(extension);
+        }
+        let pending = Change::new(client, Ok(request), |_| async { Ok(()) }).start().await?;
         began.store(true, Ordering::Relaxed);
+        Ok(pending)
+    }
+
+    /// Asks the source to hand the volume over, to this target or to whoever comes with the secrets.
+    async fn hand_over(&self, target: Option<StorageVolumePostTarget>) -> Result<Pending<()>, Error> {
+        let mut post = StorageVolumePost::rename(self.source.name());
+        post.migration = true;
+        post.volume_only = self.volume_only;
+        post.target = target;
+        let mut request = self.source.request(Method::POST)?.json(&post)?;
+        for extension in self.extensions() {
+            request = request.needs(extension);
+        }
+        Change::new(self.source.client(), Ok(request), |_| async { Ok(()) }).start().await
+    }
+
+    fn extensions(&self) -> impl Iterator<Item = &'static str> {
+        [
+            Some("storage_api_remote_volume_handling"),
+            self.refresh.then_some("custom_volume_refresh"),
+            self.exclude_older.then_some("custom_volume_refresh_exclude_older_snapshots"),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Waits as the caller wishes.
+    fn watched(&self, mut pending: Pending<()>) -> Pending<()> {
         if let Some(deadline) = self.deadline {
             pending = pending.with_deadline(deadline);
         }
@@ -270,7 +315,7 @@ impl Migration {
                 (on_progress.lock().unwrap_or_else(PoisonError::into_inner))(progress);
             });
         }
-        pending.await
+        pending
     }
 
     /// Compares the copy with the source as it is now, after setting again what the target dropped on the way.
@@ -285,11 +330,8 @@ impl Migration {
                 .await?;
         }
         let mut found = difference(source.object(), volume.object());
-        if found.is_none() && !self.volume_only {
-            found = difference_of_snapshots(
-                &self.source.snapshots().list().await?,
-                &copy.snapshots().list().await?,
-            );
+        if found.is_none() && !self.volume_only && !self.exclude_older {
+            found = self.compare_snapshots(copy).await?;
         }
         match found {
             None => Ok(volume),
@@ -298,6 +340,26 @@ impl Migration {
                 format!("the copy differs from its source: {found}"),
             )),
         }
+    }
+
+    async fn compare_snapshots(&self, copy: &VolumeHandle) -> Result<Option<String>, Error> {
+        let (here, there) = (self.source.snapshots().list().await?, copy.snapshots().list().await?);
+        for (source, arrived) in here.iter().zip(&there) {
+            let same_expiry = source.expires_at == arrived.expires_at;
+            if source.short_name() != arrived.short_name()
+                || (source.description == arrived.description && same_expiry)
+            {
+                continue;
+            }
+            let handle = copy.snapshot(source.short_name());
+            handle
+                .edit(|put| {
+                    put.description.clone_from(&source.description);
+                    put.expires_at = source.to_put().expires_at;
+                })
+                .await?;
+        }
+        Ok(difference_of_snapshots(&here, &copy.snapshots().list().await?))
     }
 }
 
@@ -316,6 +378,7 @@ impl fmt::Debug for Migration {
             .field("source", &self.source)
             .field("pool", &self.pool)
             .field("name", &self.name)
+            .field("mode", &self.mode)
             .field("delete_source", &self.delete_source)
             .finish_non_exhaustive()
     }

@@ -12,7 +12,6 @@ use crate::{
     BackupHandle, Backups, Change, Client, ETag, Error, Export, Migration, MoveTo, PoolHandle,
     SnapshotHandle, Snapshots,
     object::{Address, Local},
-    pending::ChangeRequest,
     route::{Route, check_name},
     snapshots::check_snapshot_name,
     used_by::references,
@@ -250,14 +249,6 @@ impl VolumeHandle {
             self.volume_type.as_str()
         );
         Err(Error::invalid(message))
-    }
-
-    /// The source side of a migration: an operation whose websockets the other server connects to.
-    pub(crate) fn offer_for_migration(&self, volume_only: bool) -> Result<ChangeRequest, Error> {
-        let mut post = StorageVolumePost::rename(&*self.name);
-        post.migration = true;
-        post.volume_only = volume_only;
-        Ok(self.request(Method::POST)?.json(&post)?.needs("storage_api_remote_volume_handling"))
     }
 }
 

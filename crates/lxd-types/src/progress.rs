@@ -34,6 +34,13 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Bytes that were counted here rather than by a server.
+    #[must_use]
+    pub fn of_bytes(stage: &str, bytes: u64) -> Self {
+        let text = format!("{stage}: {bytes} bytes");
+        Self { stage: stage.to_owned(), processed_bytes: Some(bytes), text, ..Self::default() }
+    }
+
     /// Reads a `*_progress` entry of an operation's metadata.
     #[must_use]
     pub fn from_text(key: &str, text: &str) -> Self {

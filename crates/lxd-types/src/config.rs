@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::size::{ParseSizeError, Size};
+use crate::{FileMode, Lifespan, NamePattern, Schedule, Size};
 
 /// Configuration keys and values, strings on both sides, ordered by key so that output is stable.
 ///
@@ -54,14 +54,17 @@ impl Config {
     /// # Errors
     /// [`ValueError`] for other text.
     pub fn bool(&self, key: &str) -> Result<Option<bool>, ValueError> {
-        self.text(key)
-            .map(|text| {
-                parse_bool(text).ok_or_else(|| ValueError {
-                    key: key.to_owned(),
-                    problem: Problem::Bool(text.to_owned()),
-                })
-            })
-            .transpose()
+        self.parsed(key, parse_bool)
+    }
+
+    /// The whole number of a key such as `ceph.osd.pg_num`.
+    ///
+    /// # Errors
+    /// [`ValueError`] for other text, and for numbers below zero.
+    pub fn int(&self, key: &str) -> Result<Option<u64>, ValueError> {
+        self.parsed(key, |text| {
+            text.parse().map_err(|_| format!("{text:?} is not a whole number from zero on"))
+        })
     }
 
     /// The size in bytes of a key such as `size` or `volume.size`.
@@ -69,12 +72,55 @@ impl Config {
     /// # Errors
     /// [`ValueError`] where the text is not a size, see [`Size`].
     pub fn size(&self, key: &str) -> Result<Option<Size>, ValueError> {
-        self.text(key)
-            .map(|text| {
-                text.parse()
-                    .map_err(|error| ValueError { key: key.to_owned(), problem: Problem::Size(error) })
-            })
-            .transpose()
+        self.parsed(key, str::parse)
+    }
+
+    /// How long something lives, of a key such as `snapshots.expiry`.
+    ///
+    /// # Errors
+    /// [`ValueError`] where the text is not a lifespan, see [`Lifespan`].
+    pub fn lifespan(&self, key: &str) -> Result<Option<Lifespan>, ValueError> {
+        self.parsed(key, str::parse)
+    }
+
+    /// The schedule of a key such as `snapshots.schedule`.
+    ///
+    /// # Errors
+    /// [`ValueError`] where the text is not a schedule, see [`Schedule`].
+    pub fn schedule(&self, key: &str) -> Result<Option<Schedule>, ValueError> {
+        self.parsed(key, str::parse)
+    }
+
+    /// The pattern for names of a key such as `snapshots.pattern`.
+    ///
+    /// # Errors
+    /// [`ValueError`] where the text is not a pattern, see [`NamePattern`].
+    pub fn name_pattern(&self, key: &str) -> Result<Option<NamePattern>, ValueError> {
+        self.parsed(key, str::parse)
+    }
+
+    /// The permissions of a key such as `initial.mode`.
+    ///
+    /// # Errors
+    /// [`ValueError`] where the text is no octal number, see [`FileMode`].
+    pub fn file_mode(&self, key: &str) -> Result<Option<FileMode>, ValueError> {
+        self.parsed(key, str::parse)
+    }
+
+    /// The items of a key whose value is a list with commas between them; none where it is unset.
+    #[must_use]
+    pub fn list(&self, key: &str) -> Vec<String> {
+        let items = self.text(key).into_iter().flat_map(|text| text.split(','));
+        items.map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+    }
+
+    fn parsed<T, E: fmt::Display>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, ValueError> {
+        let failed = |problem: E| ValueError { key: key.to_owned(), problem: problem.to_string() };
+        self.text(key).map(|text| parse(text).map_err(failed)).transpose()
     }
 
     /// The keys of one driver, without its name in front: `driver("zfs")` gives `pool_name` for `zfs.pool_name`.
@@ -92,21 +138,21 @@ impl Config {
         self.under("user")
     }
 
-    fn under<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(crate) fn under<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().filter_map(move |(key, value)| {
             Some((key.strip_prefix(namespace)?.strip_prefix('.')?, value.as_str()))
         })
     }
 }
 
-fn parse_bool(text: &str) -> Option<bool> {
+fn parse_bool(text: &str) -> Result<bool, String> {
     let is_one_of = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     if is_one_of(["true", "1", "yes", "on"]) {
-        Some(true)
+        Ok(true)
     } else if is_one_of(["false", "0", "no", "off"]) {
-        Some(false)
+        Ok(false)
     } else {
-        None
+        Err(format!("{text:?} is neither true nor false"))
     }
 }
 
@@ -114,13 +160,7 @@ fn parse_bool(text: &str) -> Option<bool> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueError {
     key: String,
-    problem: Problem,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Problem {
-    Bool(String),
-    Size(ParseSizeError),
+    problem: String,
 }
 
 impl ValueError {
@@ -133,10 +173,7 @@ impl ValueError {
 
 impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.problem {
-            Problem::Bool(text) => write!(f, "config key {:?}: {text:?} is neither true nor false", self.key),
-            Problem::Size(error) => write!(f, "config key {:?}: {error}", self.key),
-        }
+        write!(f, "config key {:?}: {}", self.key, self.problem)
     }
 }
 
@@ -235,6 +272,23 @@ mod tests {
             error.to_string(),
             r#"config key "size": "ten" is not a size: it has to begin with a digit"#
         );
+    }
+
+    #[test]
+    fn other_values_name_their_key_too() {
+        let config: Config = [("a", "x"), ("list", " one,two, ,three ")].into();
+        let errors = [
+            config.int("a").unwrap_err(),
+            config.lifespan("a").unwrap_err(),
+            config.schedule("a").unwrap_err(),
+            config.file_mode("a").unwrap_err(),
+        ];
+        assert!(
+            errors.iter().all(|error| error.key() == "a" && error.to_string().contains(r#""x""#)),
+            "{errors:?}"
+        );
+        assert_eq!(config.list("list"), ["one", "two", "three"]);
+        assert!(config.list("absent").is_empty());
     }
 
     #[test]

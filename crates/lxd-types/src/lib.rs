@@ -36,6 +36,7 @@
 //! |---|---|
 //! | [`pool`], [`volume`] | the storage objects: get, put and post shapes |
 //! | [`config`], [`size`] | the string-to-string config, its booleans and sizes |
+//! | [`lifespan`], [`schedule`], [`name_pattern`], [`file_mode`] | what else a key can hold |
 //! | [`mod@reference`] | who uses a pool or volume: the URLs of `used_by`, typed |
 //! | [`envelope`], [`operation`], [`server`] | what carries the answers, long work, the server and its extensions |
 //! | [`snapshot`], [`backup`], [`expiry`] | what is kept of volumes, and for how long |
@@ -54,11 +55,15 @@ pub mod config;
 pub mod envelope;
 pub mod event;
 pub mod expiry;
+pub mod file_mode;
+pub mod lifespan;
+pub mod name_pattern;
 pub mod operation;
 pub mod patch;
 pub mod pool;
 pub mod progress;
 pub mod reference;
+pub mod schedule;
 pub mod secrets;
 pub mod server;
 pub mod size;
@@ -74,6 +79,9 @@ pub use self::{
     envelope::{Envelope, ResponseType},
     event::{Event, EventType, Lifecycle, LifecycleAction, Requestor},
     expiry::Expiry,
+    file_mode::FileMode,
+    lifespan::Lifespan,
+    name_pattern::NamePattern,
     operation::{Operation, OperationClass, StatusCode},
     patch::Patch,
     pool::{
@@ -82,6 +90,7 @@ pub use self::{
     },
     progress::Progress,
     reference::{Reference, UsedBy},
+    schedule::Schedule,
     secrets::Secrets,
     server::{Environment, Extensions, Server, ServerFamily, StorageDriver},
     size::Size,

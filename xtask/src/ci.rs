@@ -4,16 +4,17 @@ use std::{process::Command, time::Instant};
 
 use crate::{
     command::{cargo, output, root, run as run_command},
-    layers,
+    config_keys, layers,
 };
 
 type Step = (&'static str, fn() -> Result<(), String>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("msrv", msrv),
     ("fmt", fmt),
     ("clippy", clippy),
     ("docs", docs),
+    ("config-keys", || config_keys::run(&["--check"])),
     ("alone", alone),
     ("layers", || layers::run(&["--check-readme"])),
     ("licences", licences),

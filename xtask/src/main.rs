@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod command;
+mod config_keys;
 mod fixtures;
 mod layers;
 mod servers;
@@ -15,6 +16,7 @@ cargo xtask servers up | status | down   private LXD and Incus daemons that stay
 cargo xtask test [--no-servers] [ARGS]   all tests, on private daemons of its own or those that are up
 cargo xtask ci [--list | STEP...]        every check that CI runs before the tests
 cargo xtask layers [--check-readme]      who may depend on whom, and what each layer costs
+cargo xtask config-keys [--check]        the typed configs and the driver table of lxd-types, from the list of facts
 cargo xtask bench [--quick]              what a request costs, beside bare hyper and pylxd
 cargo xtask fixtures                     captures the answers that the tests of lxd-types read";
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         ["test", ref rest @ ..] => test::run(rest),
         ["ci", ref rest @ ..] => ci::run(rest),
         ["layers", ref rest @ ..] => layers::run(rest),
+        ["config-keys", ref rest @ ..] => config_keys::run(rest),
         ["bench", ref rest @ ..] => bench::run(rest),
         ["fixtures"] => fixtures::run(),
         [] | ["help" | "--help" | "-h"] => {

@@ -36,6 +36,7 @@
 //! |---|---|
 //! | [`pool`], [`volume`] | the storage objects: get, put and post shapes |
 //! | [`config`], [`size`] | the string-to-string config, its booleans and sizes |
+//! | [`drivers`] | what each storage driver takes: typed configs, and a table for programs |
 //! | [`lifespan`], [`schedule`], [`name_pattern`], [`file_mode`] | what else a key can hold |
 //! | [`mod@reference`] | who uses a pool or volume: the URLs of `used_by`, typed |
 //! | [`envelope`], [`operation`], [`server`] | what carries the answers, long work, the server and its extensions |
@@ -52,6 +53,7 @@ mod open_enum;
 pub mod backup;
 pub mod cluster;
 pub mod config;
+pub mod drivers;
 pub mod envelope;
 pub mod event;
 pub mod expiry;

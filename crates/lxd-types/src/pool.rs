@@ -108,6 +108,13 @@ impl StoragePoolsPost {
         self
     }
 
+    /// Sets many keys at once, such as a typed config of [`drivers`](crate::drivers).
+    #[must_use]
+    pub fn with_keys(mut self, keys: impl Into<Config>) -> Self {
+        self.config.extend(keys.into());
+        self
+    }
+
     /// Sets the key `size`: how large the pool's own loop file, volume group or dataset becomes.
     #[must_use]
     pub fn with_size(mut self, size: Size) -> Self {

@@ -164,6 +164,13 @@ impl StorageVolumesPost {
         self
     }
 
+    /// Sets many keys at once, such as a typed config of [`drivers`](crate::drivers).
+    #[must_use]
+    pub fn with_keys(mut self, keys: impl Into<Config>) -> Self {
+        self.config.extend(keys.into());
+        self
+    }
+
     /// Sets the key `size`: the quota of a filesystem, the length of a block device.
     #[must_use]
     pub fn with_size(mut self, size: Size) -> Self {

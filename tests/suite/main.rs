@@ -24,6 +24,7 @@ mod scope;
 mod sizes;
 mod snapshots;
 mod trust;
+mod typed_config;
 mod upgrade;
 mod volumes;
 
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         ("events", events::CASES),
         ("copies", copies::CASES),
         ("lists", lists::CASES),
+        ("typed_config", typed_config::CASES),
     ];
     let mut trials = Vec::new();
     let mut missing = Vec::new();

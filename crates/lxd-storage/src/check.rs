@@ -1,6 +1,6 @@
 //! What is refused before it is sent. Everything else is the server's to judge.
 
-use lxd_types::Config;
+use lxd_types::{Config, drivers};
 
 use crate::Error;
 
@@ -39,10 +39,20 @@ pub(crate) fn is_of_a_member(key: &str) -> bool {
 /// Refuses an optimized backup from a driver of which it is known that it has none. Servers would make an ordinary one
 /// and say nothing.
 pub(crate) fn packs_by_itself(driver: &str) -> Result<(), Error> {
-    const WITHOUT: [&str; 7] = ["ceph", "cephfs", "dir", "lvm", "lvmcluster", "linstor", "truenas"];
-    if !WITHOUT.contains(&driver) {
+    if drivers::find(driver).is_none_or(|known| known.optimized_backup) {
         return Ok(());
     }
     let message = format!("the driver {driver:?} has no optimized backups; leave `optimized` out");
     Err(Error::invalid(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::packs_by_itself;
+
+    #[test]
+    fn unknown_drivers_get_the_benefit_of_the_doubt() {
+        assert!(["btrfs", "zfs", "quilt"].iter().all(|driver| packs_by_itself(driver).is_ok()));
+        assert!(["dir", "lvm", "ceph", "pure"].iter().all(|driver| packs_by_itself(driver).is_err()));
+    }
 }

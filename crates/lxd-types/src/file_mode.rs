@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 /// The permissions of a folder, as the key `initial.mode` holds them: `711`, in octal digits.
 ///
+/// Servers take any octal number, even one below zero; here it is what permissions can be.
+///
 /// ```
 /// use lxd_types::FileMode;
 ///

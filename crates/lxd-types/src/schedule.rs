@@ -5,7 +5,8 @@ use std::{borrow::Cow, fmt, str::FromStr};
 /// When the server takes snapshots, as the key `snapshots.schedule` holds it: an alias, a cron expression of five
 /// fields, or several of both with `, ` between them.
 ///
-/// What is checked here is the form. Which numbers a field may hold is the server's to judge.
+/// Parsing follows the servers: the case of letters doesn't count, months and days of the week may be written by their
+/// first three letters, and days of the week go from 0, which is Sunday, to 6.
 ///
 /// ```
 /// use lxd_types::Schedule;
@@ -63,10 +64,43 @@ impl FromStr for Schedule {
     }
 }
 
+/// A field of an expression: its lowest and highest number, and the names for numbers from the lowest on.
+struct Field(u32, u32, &'static [&'static str]);
+
+const FIELDS: [Field; 5] = [
+    Field(0, 59, &[]),
+    Field(0, 23, &[]),
+    Field(1, 31, &[]),
+    Field(1, 12, &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]),
+    Field(0, 6, &["sun", "mon", "tue", "wed", "thu", "fri", "sat"]),
+];
+
 fn is_trigger(trigger: &str) -> bool {
-    let in_field = |c: char| c.is_ascii_alphanumeric() || "*/,-?".contains(c);
-    let is_field = |field: &str| !field.is_empty() && field.chars().all(in_field);
-    ALIASES.contains(&trigger) || (trigger.split(' ').count() == 5 && trigger.split(' ').all(is_field))
+    let trigger = trigger.to_lowercase();
+    let fields: Vec<&str> = trigger.split(' ').collect();
+    let is_expression = || fields.iter().zip(&FIELDS).all(|(text, field)| field.takes(text));
+    ALIASES.contains(&&*trigger) || (fields.len() == FIELDS.len() && is_expression())
+}
+
+impl Field {
+    /// A list of ranges, each perhaps with a step: `*/5`, `1-10/2,15`.
+    fn takes(&self, text: &str) -> bool {
+        text.split(',').all(|part| {
+            let (range, step) = part.split_once('/').unwrap_or((part, "1"));
+            self.is_range(range) && step.parse::<u32>().is_ok_and(|step| step > 0)
+        })
+    }
+
+    fn is_range(&self, text: &str) -> bool {
+        let (low, high) = text.split_once('-').unwrap_or((text, text));
+        let ends = self.value(low).zip(self.value(high));
+        ["*", "?"].contains(&low) || ends.is_some_and(|(low, high)| low <= high)
+    }
+
+    fn value(&self, text: &str) -> Option<u32> {
+        let named = (self.0..).zip(self.2).find(|(_, name)| **name == text).map(|(value, _)| value);
+        named.or_else(|| text.parse().ok()).filter(|value| (self.0..=self.1).contains(value))
+    }
 }
 
 /// Text that is not a schedule.
@@ -94,7 +128,7 @@ mod tests {
 
     #[test]
     fn text_is_kept() {
-        for text in ["@daily", "0 0 * * *", "*/5 1-3 1,2 jan sun, @hourly"] {
+        for text in ["@daily", "0 0 * * *", "*/5 1-3 1,2/3 jan SUN-mon, @Hourly"] {
             assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
         }
     }

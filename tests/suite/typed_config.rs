@@ -126,18 +126,23 @@ async fn every_volume_key_is_taken_where_the_table_says(ctx: Ctx) {
 }
 
 async fn every_default_of_volumes_is_taken_where_the_table_says(ctx: Ctx) {
-    let mut pool = ctx.new_pool("p").await;
-    let driver = drivers::find("dir").unwrap();
-    for key in driver.volume {
-        let name = format!("volume.{}", key.name);
-        let set = pool.patch(&Patch::new().with_config(&name, legal(key))).await;
-        let expected = driver.pool_key(&name).is_some_and(|key| key.is_known_by(family(&ctx)));
-        assert_eq!(set.is_ok(), expected, "{name}: {set:?}");
-        if set.is_ok() {
-            pool.patch(&Patch::new().with_config(&name, "")).await.unwrap();
+    for driver in drivers_here(&ctx) {
+        let mut post = StoragePoolsPost::new(ctx.name(driver.name), driver.name);
+        if driver.name == "btrfs" {
+            post = post.with_size(Size::mib(256).unwrap());
         }
+        let mut pool = ctx.client.storage_pools().create(post).await.unwrap();
+        for key in driver.volume {
+            let name = format!("volume.{}", key.name);
+            let set = pool.patch(&Patch::new().with_config(&name, legal(key))).await;
+            let expected = driver.pool_key(&name).is_some_and(|key| key.is_known_by(family(&ctx)));
+            assert_eq!(set.is_ok(), expected, "{}: {name}: {set:?}", driver.name);
+            if set.is_ok() {
+                pool.patch(&Patch::new().with_config(&name, "")).await.unwrap();
+            }
+        }
+        pool.delete().await.unwrap();
     }
-    pool.delete().await.unwrap();
 }
 
 async fn unknown_keys_are_refused(ctx: Ctx) {

@@ -117,6 +117,11 @@ impl Ctx {
         self.client.storage_pools().create_on_members(post).await
     }
 
+    /// A pool with all its keys: in a cluster, as the first member has it.
+    pub(crate) async fn seen(&self, pool: &PoolHandle) -> lxd_storage::Pool {
+        if self.is_cluster() { pool.with_target("member1").get().await } else { pool.get().await }.unwrap()
+    }
+
     /// Whether the server of the case is a cluster.
     pub(crate) fn is_cluster(&self) -> bool {
         self.slot == Slot::Member1

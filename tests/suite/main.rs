@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         }
     };
 
-    let modules: [(&str, &[Case]); 18] = [
+    let modules: &[(&str, &[Case])] = &[
         ("pools", pools::CASES),
         ("volumes", volumes::CASES),
         ("names", names::CASES),
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
         }
         for wire in [Wire::Unix, Wire::Tls] {
             for (module, cases) in modules {
-                for case in cases {
+                for case in *cases {
                     let lab = lab.clone();
                     let name = format!("{server}::{wire}::{module}::{}", case.name);
                     trials.push(

@@ -32,8 +32,9 @@ async fn pools_and_volumes_of_driver_dir(ctx: Ctx) {
         .with_user("owner", "tests")
         .with_volume_defaults(defaults.clone())
         .into_post(ctx.name("p"));
-    let mut pool = ctx.client.storage_pools().create(post).await.unwrap();
-    let read = dir::PoolConfig::from(pool.config());
+    let mut pool = ctx.create_pool(post).await.unwrap();
+    let seen = ctx.seen(&pool).await;
+    let read = dir::PoolConfig::from(seen.config());
     assert_eq!(read.rsync_bwlimit().unwrap(), Size::mib(1));
     assert_eq!(read.rsync_compression().unwrap(), Some(false));
     assert_eq!(read.user().collect::<Vec<_>>(), [("owner", "tests")]);
@@ -66,8 +67,9 @@ async fn pools_and_volumes_of_driver_btrfs(ctx: Ctx) {
         .with_size(Size::mib(256).unwrap())
         .with_btrfs_mount_options("noatime,user_subvol_rm_allowed")
         .into_post(ctx.name("p"));
-    let mut pool = ctx.client.storage_pools().create(post).await.unwrap();
-    let read = btrfs::PoolConfig::from(pool.config());
+    let mut pool = ctx.create_pool(post).await.unwrap();
+    let seen = ctx.seen(&pool).await;
+    let read = btrfs::PoolConfig::from(seen.config());
     assert_eq!(read.size().unwrap(), Size::mib(256));
     assert_eq!(read.btrfs_mount_options(), Some("noatime,user_subvol_rm_allowed"));
     assert!(read.source().is_some());
@@ -96,10 +98,20 @@ async fn every_pool_key_is_taken_where_the_table_says(ctx: Ctx) {
                 "size" => "256MiB".to_owned(),
                 _ => legal(key),
             };
-            let created = ctx.client.storage_pools().create(post.with_config(key.name, &value)).await;
+            let mut creation =
+                ctx.client.storage_pools().create_on_members(post.with_config(key.name, &value));
+            if key.name == "source" && ctx.is_cluster() {
+                for slot in Slot::CLUSTER {
+                    let dir = ctx.lab.daemon(slot).unwrap().dir().display().to_string();
+                    let own = value.replace(&*ctx.daemon().dir().display().to_string(), &dir);
+                    creation = creation.with_member(slot.name(), [("source", own)].into_iter().collect());
+                }
+            }
+            let created = creation.await;
             assert_taken(&ctx, driver, key, &created);
             if let Ok(mut pool) = created {
-                assert!(key.computed || pool.config().text(key.name) == Some(&value), "{key:?}: {pool:?}");
+                let seen = ctx.seen(&pool).await;
+                assert!(key.computed || seen.config().text(key.name) == Some(&value), "{key:?}: {seen:?}");
                 pool.delete().await.unwrap();
             }
         }
@@ -131,7 +143,7 @@ async fn every_default_of_volumes_is_taken_where_the_table_says(ctx: Ctx) {
         if driver.name == "btrfs" {
             post = post.with_size(Size::mib(256).unwrap());
         }
-        let mut pool = ctx.client.storage_pools().create(post).await.unwrap();
+        let mut pool = ctx.create_pool(post).await.unwrap();
         for key in driver.volume {
             let name = format!("volume.{}", key.name);
             let set = pool.patch(&Patch::new().with_config(&name, legal(key))).await;
@@ -149,7 +161,7 @@ async fn unknown_keys_are_refused(ctx: Ctx) {
     let mut pool = ctx.new_pool("p").await;
     for name in ["dir.colour", "colour", "volume.colour", "volume.user.colour"] {
         let post = StoragePoolsPost::new(ctx.name("q"), "dir").with_config(name, "blue");
-        let error = ctx.client.storage_pools().create(post).await.unwrap_err();
+        let error = ctx.create_pool(post).await.unwrap_err();
         assert!(error.to_string().contains("colour"), "{error}");
         let error = pool.patch(&Patch::new().with_config(name, "blue")).await.unwrap_err();
         assert!(error.to_string().contains("colour"), "{error}");

@@ -20,20 +20,12 @@ pub(crate) fn driver(driver: &str) -> Result<(), Error> {
     if driver.is_empty() { Err(Error::invalid("the driver of the storage pool is empty")) } else { Ok(()) }
 }
 
-/// Whether each member of a cluster has the key of a pool for itself.
-pub(crate) fn is_of_a_member(key: &str) -> bool {
-    const KEYS: [&str; 9] = [
-        "lvm.thinpool_name",
-        "lvm.vg.force_reuse",
-        "lvm.vg_name",
-        "size",
-        "source",
-        "source.recover",
-        "source.wipe",
-        "volatile.initial_source",
-        "zfs.pool_name",
-    ];
-    KEYS.contains(&key)
+/// Whether each member of a cluster has the key of a pool for itself. One that any family keeps per member counts: the
+/// others have no such key, or take it either way.
+pub(crate) fn is_of_a_member(driver: &str, key: &str) -> bool {
+    drivers::find(driver)
+        .and_then(|driver| driver.pool_key(key))
+        .is_some_and(|key| key.scope != drivers::Scope::Global)
 }
 
 /// Refuses an optimized backup from a driver of which it is known that it has none. Servers would make an ordinary one

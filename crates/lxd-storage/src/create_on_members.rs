@@ -74,7 +74,7 @@ impl CreateOnMembers {
             check::sizes(config)?;
         }
         if let Some((member, key)) = self.members.iter().find_map(|(member, config)| {
-            Some((member, config.keys().find(|key| !check::is_of_a_member(key))?))
+            Some((member, config.keys().find(|key| !check::is_of_a_member(&self.pool.driver, key))?))
         }) {
             return Err(Error::invalid(format!(
                 "key {key:?} is the same on all members, so it cannot be given for {member:?}; put it on the pool"
@@ -105,7 +105,7 @@ impl CreateOnMembers {
             }
             reached.push(name);
         }
-        let (_, global) = split(&self.pool.config);
+        let (_, global) = split(&self.pool);
         if let Err(error) = self.send(None, global).await {
             return Err(take_back(error, &handle, &reached, is_new).await);
         }
@@ -152,7 +152,7 @@ impl CreateOnMembers {
     }
 
     fn config_of(&self, member: &str) -> Config {
-        let (mut local, _) = split(&self.pool.config);
+        let (mut local, _) = split(&self.pool);
         local.extend(self.members.get(member).cloned().unwrap_or_default());
         local
     }
@@ -180,10 +180,10 @@ impl IntoFuture for CreateOnMembers {
 }
 
 /// The keys that each member has for itself, and the others.
-fn split(config: &Config) -> (Config, Config) {
+fn split(pool: &StoragePoolsPost) -> (Config, Config) {
     let (mut local, mut global) = (Config::default(), Config::default());
-    for (key, value) in config {
-        let side = if check::is_of_a_member(key) { &mut local } else { &mut global };
+    for (key, value) in &pool.config {
+        let side = if check::is_of_a_member(&pool.driver, key) { &mut local } else { &mut global };
         side.set(key.clone(), value.clone());
     }
     (local, global)

@@ -13,6 +13,7 @@ mod copies;
 mod ctx;
 mod cut;
 mod defects;
+mod ensure;
 mod events;
 mod lists;
 mod migration;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ("backups", backups::CASES),
         ("attach", attach::CASES),
         ("cluster", cluster::CASES),
+        ("ensure", ensure::CASES),
         ("events", events::CASES),
         ("copies", copies::CASES),
         ("lists", lists::CASES),

@@ -35,6 +35,13 @@ fn kind(method: &Method, path: &str, code: u16, text: &str) -> ErrorKind {
         {
             ErrorKind::AlreadyExists
         }
+        // The same of volumes, on LXD 5.0 and Incus 6.0.
+        500 if *method == Method::POST
+            && path_without_query(path).ends_with("/volumes/custom")
+            && says_taken_in_database(text) =>
+        {
+            ErrorKind::AlreadyExists
+        }
         _ => ErrorKind::Server,
     }
 }
@@ -49,7 +56,11 @@ fn says_not_found(text: &str) -> bool {
 }
 
 fn says_exists(text: &str) -> bool {
-    text.contains("already exists") || text.contains("UNIQUE constraint")
+    text.contains("already exists") || says_taken_in_database(text)
+}
+
+fn says_taken_in_database(text: &str) -> bool {
+    text.contains("UNIQUE constraint failed")
 }
 
 fn path_without_query(path: &str) -> &str {
@@ -80,6 +91,9 @@ mod tests {
         assert_eq!(kind(&Method::POST, pools, 500, "The pool already exists"), ErrorKind::AlreadyExists);
         // Of a volume LXD says so too when its name is too long for the file system.
         assert_eq!(kind(&Method::POST, "/p/volumes/custom", 500, "path already exists"), ErrorKind::Server);
+        let lost =
+            "Error inserting volume \"v\" into database \"UNIQUE constraint failed: storage_volumes.name\"";
+        assert_eq!(kind(&Method::POST, "/p/volumes/custom?project=x", 500, lost), ErrorKind::AlreadyExists);
         assert_eq!(kind(&Method::GET, "/p", 503, ""), ErrorKind::Server);
     }
 }

@@ -85,6 +85,7 @@ mod copying;
 mod create_on_members;
 mod created;
 mod edit;
+mod ensure;
 mod error;
 mod etag;
 mod events;
@@ -125,6 +126,7 @@ pub use self::{
     cluster::Cluster,
     copying::CopyTo,
     create_on_members::CreateOnMembers,
+    ensure::{Diff, Drift, EnsurePool, EnsureVolume, Ensured},
     error::{Error, ErrorKind},
     etag::ETag,
     events::{EventItem, EventListener, Events},

@@ -13,17 +13,29 @@ use crate::{Error, ErrorKind, dial::unix::connect};
 /// A local socket answers at once or not at all.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// The variables that say where a server is: by its socket, or by its folder. The first of a family wins.
-const VARIABLES: [[(&str, bool); 2]; 2] =
-    [[("LXD_SOCKET", false), ("LXD_DIR", true)], [("INCUS_SOCKET", false), ("INCUS_DIR", true)]];
+/// Where one family's server may be.
+struct Family {
+    /// The variables that say where it is: by its socket, or by its folder. The first that is set wins.
+    variables: [(&'static str, bool); 2],
+    /// Where packages put the socket.
+    places: [(&'static str, &'static str); 2],
+}
 
-/// Where packages put the sockets.
-const PLACES: [(&str, &str); 4] = [
-    ("the LXD snap", "/var/snap/lxd/common/lxd/unix.socket"),
-    ("the LXD package", "/var/lib/lxd/unix.socket"),
-    ("the Incus package", "/run/incus/unix.socket"),
-    ("the Incus package", "/var/lib/incus/unix.socket"),
-];
+const LXD: Family = Family {
+    variables: [("LXD_SOCKET", false), ("LXD_DIR", true)],
+    places: [
+        ("the LXD snap", "/var/snap/lxd/common/lxd/unix.socket"),
+        ("the LXD package", "/var/lib/lxd/unix.socket"),
+    ],
+};
+
+const INCUS: Family = Family {
+    variables: [("INCUS_SOCKET", false), ("INCUS_DIR", true)],
+    places: [
+        ("the Incus package", "/run/incus/unix.socket"),
+        ("the Incus package", "/var/lib/incus/unix.socket"),
+    ],
+};
 
 /// A server that answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +113,23 @@ impl fmt::Display for Problem {
 /// # Ok(()) }
 /// ```
 pub async fn find() -> Result<Found, Error> {
-    find_among(candidates(|name| std::env::var_os(name))).await
+    find_among(candidates(&[LXD, INCUS], |name| std::env::var_os(name))).await
+}
+
+/// Finds an LXD server that answers, as [`find`] does, with an eye for LXD's variables and places only.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_lxd() -> Result<Found, Error> {
+    find_among(candidates(&[LXD], |name| std::env::var_os(name))).await
+}
+
+/// Finds an Incus server that answers, as [`find`] does, with an eye for Incus's variables and places only.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_incus() -> Result<Found, Error> {
+    find_among(candidates(&[INCUS], |name| std::env::var_os(name))).await
 }
 
 /// What was tried before this error of [`find`], be it that error itself or one that was made out of it.
@@ -149,16 +177,23 @@ async fn answers(path: &Path) -> Result<(), Problem> {
     }
 }
 
-fn candidates(variable: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str, PathBuf)> {
-    let named = VARIABLES.into_iter().filter_map(|family| {
-        family.into_iter().find_map(|(name, is_folder)| {
+fn candidates(
+    families: &[Family],
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Vec<(&'static str, PathBuf)> {
+    let named = families.iter().filter_map(|family| {
+        family.variables.into_iter().find_map(|(name, is_folder)| {
             let value = variable(name).filter(|value| !value.is_empty())?;
             let path = PathBuf::from(value);
             Some((name, if is_folder { path.join("unix.socket") } else { path }))
         })
     });
     let named: Vec<_> = named.collect();
-    if named.is_empty() { PLACES.map(|(origin, path)| (origin, PathBuf::from(path))).into() } else { named }
+    if !named.is_empty() {
+        return named;
+    }
+    let places = families.iter().flat_map(|family| family.places);
+    places.map(|(origin, path)| (origin, PathBuf::from(path))).collect()
 }
 
 impl fmt::Display for Attempt {
@@ -184,17 +219,34 @@ mod tests {
     use super::*;
 
     fn named(variables: &[(&str, &str)]) -> Vec<(&'static str, String)> {
+        named_of(&[LXD, INCUS], variables)
+    }
+
+    fn named_of(families: &[Family], variables: &[(&str, &str)]) -> Vec<(&'static str, String)> {
         let lookup = |name: &str| {
             variables.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from(value))
         };
-        candidates(lookup).into_iter().map(|(origin, path)| (origin, path.display().to_string())).collect()
+        candidates(families, lookup)
+            .into_iter()
+            .map(|(origin, path)| (origin, path.display().to_string()))
+            .collect()
     }
 
     #[test]
     fn without_variables_the_packages_places_are_tried() {
         let places: Vec<String> = named(&[]).into_iter().map(|(_, path)| path).collect();
-        assert_eq!(places, PLACES.map(|(_, path)| path.to_owned()));
-        assert_eq!(named(&[("LXD_DIR", "")]).len(), PLACES.len(), "an empty variable is an unset one");
+        let expected = [LXD, INCUS].map(|family| family.places.map(|(_, path)| path.to_owned()));
+        assert_eq!(places, expected.concat());
+        assert_eq!(named(&[("LXD_DIR", "")]).len(), places.len(), "an empty variable is an unset one");
+    }
+
+    #[test]
+    fn who_asks_for_one_family_gets_no_other() {
+        let variables = [("LXD_DIR", "/d"), ("INCUS_SOCKET", "/i")];
+        assert_eq!(named_of(&[LXD], &variables), [("LXD_DIR", "/d/unix.socket".to_owned())]);
+        assert_eq!(named_of(&[INCUS], &variables), [("INCUS_SOCKET", "/i".to_owned())]);
+        let places = named_of(&[INCUS], &variables[..1]);
+        assert!(places.iter().all(|(_, path)| path.contains("incus")), "{places:?}");
     }
 
     #[test]

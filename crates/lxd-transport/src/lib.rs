@@ -65,6 +65,7 @@ pub use self::dial::unix::Unix;
 #[cfg(feature = "tls")]
 pub use self::tls::{
     identity::Identity,
+    presented::Presented,
     trust::{ServerTrust, fingerprint},
 };
 pub use self::{

@@ -1,6 +1,7 @@
 //! Who we are and whom we trust.
 
 pub(crate) mod identity;
+pub(crate) mod presented;
 pub(crate) mod trust;
 
 use rustls::crypto::CryptoProvider;

@@ -254,6 +254,29 @@ fn a_wrong_fingerprint_is_refused() {
 }
 
 #[test]
+fn a_certificate_can_be_looked_at_without_a_request() {
+    run(async {
+        let pair = Pair::of_itself("somewhere.example");
+        let server = Server::start(&pair, None).await;
+        let presented = Tls::presented_by(&server.url()).await.unwrap();
+        assert_eq!(presented.fingerprint(), fingerprint(pair.certificate.as_bytes()).unwrap());
+        assert_eq!(presented.der(), pair.certificate().as_ref());
+        assert!(server.seen().await.request.is_none());
+    });
+}
+
+#[test]
+fn who_shows_no_certificate_is_an_error() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { drop(listener.accept().await) });
+        assert_eq!(Tls::presented_by(&url).await.unwrap_err().kind(), ErrorKind::Connect);
+        assert_eq!(Tls::presented_by("http://x").await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
 fn a_server_without_the_key_of_its_certificate_is_refused() {
     run(async {
         let (pair, thief) = (Pair::of_itself("127.0.0.1"), Pair::of_itself("127.0.0.1"));

@@ -1,21 +1,29 @@
 //! TLS over TCP.
 
-use std::{error::Error as StdError, fmt, io, sync::Arc};
+use std::{error::Error as StdError, fmt, io, sync::Arc, time::Duration};
 
 use http::Uri;
 use rustls::{
     CertificateError, ClientConfig, Error as TlsError,
+    client::danger::ServerCertVerifier,
+    crypto::CryptoProvider,
     pki_types::{IpAddr, ServerName},
 };
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    BoxFuture, Dial, Endpoint, Error, ErrorKind, Identity, Io, ServerTrust,
-    tls::{provider, trust},
+    BoxFuture, Dial, Endpoint, Error, ErrorKind, Identity, Io, Phase, ServerTrust,
+    tls::{
+        presented::{Looker, Presented},
+        provider, trust,
+    },
 };
 
 const DEFAULT_PORT: u16 = 8443;
+
+/// How long [`Tls::presented_by`] takes at most; the same as the default for dialling.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Dials a server over TLS 1.3, the least that LXD and Incus take, and speaks HTTP/1.1.
 ///
@@ -54,6 +62,40 @@ impl Tls {
     pub fn builder(url: impl Into<String>) -> TlsBuilder {
         TlsBuilder { url: url.into(), identity: None, trust: None, server_name: None }
     }
+
+    /// Looks at the certificate that the server at this URL shows, and hangs up in the middle of the handshake.
+    ///
+    /// Nothing is trusted by that and nothing is sent: it is for comparing the fingerprint with one that is known from
+    /// elsewhere, or for showing it to a person, before the certificate is pinned.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), lxd_transport::Error> {
+    /// use lxd_transport::Tls;
+    ///
+    /// println!("{}", Tls::presented_by("https://10.0.0.7:8443").await?.fingerprint());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a URL of another form; [`Connect`](ErrorKind::Connect),
+    /// [`Timeout`](ErrorKind::Timeout) after ten seconds, [`Tls`](ErrorKind::Tls) where no certificate came.
+    pub async fn presented_by(url: &str) -> Result<Presented, Error> {
+        let provider = Arc::new(provider()?);
+        let looker = Arc::new(Looker::new(Arc::clone(&provider)));
+        let tls = TlsBuilder { url: url.to_owned(), identity: None, trust: None, server_name: None }
+            .build_with(&provider, Arc::<Looker>::clone(&looker))?;
+        let dialled = tokio::time::timeout(LOOK_LIMIT, tls.dial()).await;
+        if let Some(certificate) = looker.seen() {
+            return Presented::new(certificate, &provider);
+        }
+        match dialled {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(_)) => {
+                Err(Error::new(ErrorKind::Tls, format!("{}: it showed no certificate", tls.endpoint)))
+            }
+            Err(_) => Err(Error::timeout(Phase::Dial, LOOK_LIMIT)),
+        }
+    }
 }
 
 impl TlsBuilder {
@@ -81,17 +123,25 @@ impl TlsBuilder {
     /// [`InvalidInput`](ErrorKind::InvalidInput) for a URL of another form, without trust, or without a provider of
     /// cryptography; [`Tls`](ErrorKind::Tls) for a certificate and key that don't fit.
     pub fn build(self) -> Result<Tls, Error> {
+        let trust = self.trust.clone();
+        let trust =
+            trust.ok_or_else(|| Error::invalid("it is not said how to trust the server; see ServerTrust"))?;
+        let provider = Arc::new(provider()?);
+        let verifier = trust::verifier(trust, &provider)?;
+        self.build_with(&provider, verifier)
+    }
+
+    fn build_with(
+        self,
+        provider: &Arc<CryptoProvider>,
+        verifier: Arc<dyn ServerCertVerifier>,
+    ) -> Result<Tls, Error> {
         let (host, port) = host_and_port(&self.url)?;
         let name = self.server_name.as_deref().unwrap_or(&host).to_owned();
         let name = ServerName::try_from(name.clone()).map_err(|error| {
             Error::invalid(format!("{name:?} is no host name and no address")).with_source(error)
         })?;
-        let trust = self
-            .trust
-            .ok_or_else(|| Error::invalid("it is not said how to trust the server; see ServerTrust"))?;
-        let provider = Arc::new(provider()?);
-        let verifier = trust::verifier(trust, &provider)?;
-        let config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(Arc::clone(provider))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| {
                 Error::new(ErrorKind::Tls, "the provider of cryptography knows no TLS 1.3").with_source(error)

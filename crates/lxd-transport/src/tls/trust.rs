@@ -88,12 +88,12 @@ pub fn fingerprint(pem: &[u8]) -> Result<String, Error> {
     Ok(hex(&sha256(&provider, chain.first().map_or(&[], |certificate| certificate.as_ref()))?))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256 by the provider that does the rest of the cryptography too.
-fn sha256(provider: &CryptoProvider, bytes: &[u8]) -> Result<[u8; 32], Error> {
+pub(super) fn sha256(provider: &CryptoProvider, bytes: &[u8]) -> Result<[u8; 32], Error> {
     let suites = provider.cipher_suites.iter().filter_map(rustls::SupportedCipherSuite::tls13);
     let mut hashes = suites.map(|suite| suite.common.hash_provider);
     let hash = hashes.find(|hash| hash.algorithm() == HashAlgorithm::SHA256).map(|hash| hash.hash(bytes));

@@ -1,0 +1,217 @@
+//! From a remote to a client.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+};
+
+use lxd_storage::{
+    Client,
+    transport::{
+        Authorized, BoxFuture, Error as TransportError, HttpTransport, ServerTrust, Tls, Token, TokenSource,
+        discover,
+    },
+};
+
+use crate::{
+    Auth, Error, ErrorKind, Family, Protocol, Remote,
+    add::Failures,
+    client_key,
+    folder::{Folder, read},
+    remote::{Origin, without_login},
+};
+
+/// A client of a remote, about to be made. [`Remotes::client`](crate::Remotes::client) begins it; await it.
+///
+/// A remote with one address on the network is not contacted: the client's first call tells whether it is there. Of
+/// several addresses the first one that answers (`GET /1.0`) is taken.
+///
+/// ```no_run
+/// # async fn example(remotes: lxd_remotes::Remotes, source: impl lxd_storage::transport::TokenSource)
+/// # -> Result<(), lxd_remotes::Error> {
+/// let backup = remotes.client("backup").await?;
+/// let behind_oidc = remotes.client("prod").tokens(source).await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// [`NotFound`](ErrorKind::NotFound), [`NotAServer`](ErrorKind::NotAServer) for images,
+/// [`NoIdentity`](ErrorKind::NoIdentity) without a client certificate, [`NoTokens`](ErrorKind::NoTokens) for OIDC
+/// without a source, [`UnsupportedAuth`](ErrorKind::UnsupportedAuth), [`InvalidInput`](ErrorKind::InvalidInput) for an
+/// address that is none, [`Unreachable`](ErrorKind::Unreachable) with all that was tried.
+#[must_use = "no client is made until this is awaited"]
+pub struct Connect {
+    plan: Result<Plan, Error>,
+    tokens: Option<Arc<dyn TokenSource>>,
+}
+
+/// All that is needed to make the client.
+pub(crate) struct Plan {
+    pub(crate) remote: Remote,
+    pub(crate) folder: Folder,
+    pub(crate) shared: Option<Folder>,
+    pub(crate) family: Option<Family>,
+}
+
+impl Connect {
+    pub(crate) fn new(plan: Result<Plan, Error>) -> Self {
+        Self { plan, tokens: None }
+    }
+
+    /// Where bearer tokens come from, for remotes with OIDC. Others don't use it.
+    pub fn tokens(mut self, source: impl TokenSource) -> Self {
+        self.tokens = Some(Arc::new(source));
+        self
+    }
+}
+
+impl IntoFuture for Connect {
+    type Output = Result<Client, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.plan?.connect(self.tokens.as_ref()).await })
+    }
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("remote", &self.plan.as_ref().map(|plan| &plan.remote))
+            .field("tokens", &self.tokens.is_some())
+            .finish()
+    }
+}
+
+impl Plan {
+    async fn connect(&self, tokens: Option<&Arc<dyn TokenSource>>) -> Result<Client, Error> {
+        let name = self.remote.name();
+        if !self.remote.has_storage() {
+            let message = format!("remote {name:?} serves images and no storage; choose another remote");
+            return Err(Error::new(ErrorKind::NotAServer, message));
+        }
+        if let [address] = self.remote.addresses() {
+            return self.client_at(address, tokens).await;
+        }
+        let mut failures = Failures::default();
+        for address in self.remote.addresses() {
+            let client = self.client_at(address, tokens).await;
+            let answer = match &client {
+                Ok(client) => client.server().await.map(drop).map_err(|error| {
+                    Error::new(ErrorKind::Unreachable, error.to_string()).with_source(error)
+                }),
+                Err(_) => Ok(()),
+            };
+            match (client, answer) {
+                (Ok(client), Ok(())) => return Ok(client),
+                (Err(error), _) if error.kind() != ErrorKind::Unreachable => return Err(error),
+                (Err(error), _) | (_, Err(error)) => failures.note(address, error),
+            }
+        }
+        Err(failures.into_error(name))
+    }
+
+    async fn client_at(&self, address: &str, tokens: Option<&Arc<dyn TokenSource>>) -> Result<Client, Error> {
+        let client = match address.strip_prefix("unix:") {
+            Some(path) => Client::unix(self.socket(path).await?),
+            None => self.https(address, tokens)?,
+        };
+        // Every server takes no project for this one, old ones without projects included.
+        Ok(match self.remote.project() {
+            None | Some("default") => client,
+            Some(project) => client.with_project(project),
+        })
+    }
+
+    /// The socket that a `unix:` address means: `unix:///path`, `unix:/path`, or the server of this machine.
+    async fn socket(&self, path: &str) -> Result<PathBuf, Error> {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if !path.is_empty() {
+            return Ok(PathBuf::from(path));
+        }
+        let found = match (self.remote.protocol(), self.family) {
+            (Some(Protocol::Incus), _) | (None, Some(Family::Incus)) => discover::find_incus().await,
+            (Some(Protocol::Lxd), _) | (None, Some(Family::Lxd)) => discover::find_lxd().await,
+            _ => discover::find().await,
+        };
+        found.map(|found| found.path).map_err(|error| {
+            let message = format!("remote {:?}: {error}", self.remote.name());
+            Error::new(ErrorKind::Unreachable, message).with_source(lxd_storage::Error::from(error))
+        })
+    }
+
+    fn https(&self, address: &str, tokens: Option<&Arc<dyn TokenSource>>) -> Result<Client, Error> {
+        let name = self.remote.name();
+        if address.contains('@') {
+            let message =
+                format!("{:?} has a user name in it, which servers don't take", without_login(address));
+            return Err(Error::invalid(format!("remote {name:?}: {message}")));
+        }
+        let builder = Tls::builder(address.trim_end_matches('/')).trust(self.trust()?);
+        let build = |builder: lxd_storage::transport::TlsBuilder| {
+            builder.build().map(HttpTransport::new).map_err(|error| {
+                let message = format!("remote {name:?}: {error}");
+                Error::invalid(message).with_source(lxd_storage::Error::from(error))
+            })
+        };
+        match self.remote.auth() {
+            None | Some(Auth::Tls) => {
+                let identity = client_key::load(&self.folder, name)?;
+                Ok(Client::new(build(builder.identity(identity))?))
+            }
+            Some(Auth::Oidc) => {
+                let source = tokens.ok_or_else(|| {
+                    let message =
+                        format!("remote {name:?} wants them (auth_type: oidc); give one with `tokens`");
+                    Error::new(ErrorKind::NoTokens, message)
+                })?;
+                Ok(Client::new(Authorized::new(build(builder)?, Source(Arc::clone(source)))))
+            }
+            Some(other) => {
+                let message = format!("remote {name:?} has auth_type {other:?}; tls and oidc are known here");
+                Err(Error::new(ErrorKind::UnsupportedAuth, message))
+            }
+        }
+    }
+
+    /// By the pinned certificate, or else by the folder's own authority, or else by those of the system.
+    fn trust(&self) -> Result<ServerTrust, Error> {
+        let folder = match (self.remote.origin, &self.shared) {
+            (Origin::Shared, Some(shared)) => shared,
+            _ => &self.folder,
+        };
+        let unusable = |path: PathBuf| {
+            move |error: TransportError| {
+                let message = "it is no certificate; remove it and add the remote again";
+                Error::new(ErrorKind::Malformed, message)
+                    .at(&path, None)
+                    .with_source(lxd_storage::Error::from(error))
+            }
+        };
+        let path = folder.server_certificate(self.remote.name())?;
+        if let Some(pem) = read(&path)? {
+            return ServerTrust::certificate(&pem).map_err(unusable(path));
+        }
+        let path = self.folder.file("client.ca");
+        match read(&path)? {
+            Some(pem) => ServerTrust::ca(&pem).map_err(unusable(path)),
+            None => Ok(ServerTrust::system()),
+        }
+    }
+}
+
+/// One source for however many addresses.
+struct Source(Arc<dyn TokenSource>);
+
+impl TokenSource for Source {
+    fn token(&self) -> BoxFuture<'_, Result<Token, TransportError>> {
+        self.0.token()
+    }
+
+    fn rejected(&self, token: &Token) {
+        self.0.rejected(token);
+    }
+}

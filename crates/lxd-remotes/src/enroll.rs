@@ -1,0 +1,70 @@
+//! Asking a server to trust this client.
+
+use std::sync::Arc;
+
+use http::Method;
+use lxd_storage::{Client, types::Server};
+use serde_json::{Value, json};
+
+use crate::{Error, ErrorKind, join::Way};
+
+/// Makes the server behind this client trust it, and gives what the server then says of itself.
+///
+/// The certificate is not in the request: the server takes the one of the connection, which proves that we have its key.
+pub(crate) async fn enroll(client: &Client, way: &Way) -> Result<Arc<Server>, Error> {
+    let server = client.refresh_server().await.map_err(|error| trouble(ErrorKind::Server, error))?;
+    // A token would be used up for nothing.
+    if server.is_trusted() {
+        return Ok(server);
+    }
+    let body = match way {
+        Way::Known { .. } => {
+            let message =
+                "it doesn't trust this folder's client.crt; add that on the server, or join with a token";
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        Way::Password { password, .. } => json!({ "type": "client", "password": password }),
+        Way::Token(token) => by_token(token.reveal(), server.api_extensions.has("explicit_trust_token")),
+    };
+    let sent = client.request(Method::POST, "/1.0/certificates").json(&body).change().await;
+    sent.map_err(|error| {
+        let refused = matches!(error.code(), Some(400..=404));
+        trouble(if refused { ErrorKind::Refused } else { ErrorKind::Server }, error)
+    })?;
+    let server = client.refresh_server().await.map_err(|error| trouble(ErrorKind::Server, error))?;
+    if server.is_trusted() {
+        return Ok(server);
+    }
+    Err(Error::new(ErrorKind::Refused, "it took the request and still doesn't trust this client"))
+}
+
+fn by_token(token: &str, explicit: bool) -> Value {
+    let mut body = json!({ "type": "client", "trust_token": token });
+    // LXD 5.0 wants the token as the password, and the newest LXD refuses whatever comes as one. Incus ignores it, and
+    // doesn't tell strangers that it is Incus.
+    if !explicit && let Some(fields) = body.as_object_mut() {
+        fields.insert("password".to_owned(), token.into());
+    }
+    body
+}
+
+fn trouble(kind: ErrorKind, error: lxd_storage::Error) -> Error {
+    let hint = match kind {
+        ErrorKind::Refused => {
+            "; a token is good for one client and for some time only, so ask for another one"
+        }
+        _ => "",
+    };
+    Error::new(kind, format!("{error}{hint}")).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_servers_get_no_password() {
+        assert_eq!(by_token("t", true), json!({ "type": "client", "trust_token": "t" }));
+        assert_eq!(by_token("t", false), json!({ "type": "client", "trust_token": "t", "password": "t" }));
+    }
+}

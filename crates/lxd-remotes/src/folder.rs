@@ -1,0 +1,227 @@
+//! The files of a config folder: where they are, and how they are written.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use crate::{Error, remote::problem_with_name};
+
+/// A config folder. It need not exist until something is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder(PathBuf);
+
+/// Who may read a file.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Readers {
+    Owner,
+    Anybody,
+}
+
+impl Folder {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.0.join("config.yml")
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The pinned certificate of a remote's server.
+    pub(crate) fn server_certificate(&self, remote: &str) -> Result<PathBuf, Error> {
+        self.of_remote("servercerts", remote, "crt")
+    }
+
+    /// A file of a remote. A name that would lead elsewhere is refused, wherever it came from.
+    pub(crate) fn of_remote(&self, folder: &str, remote: &str, extension: &str) -> Result<PathBuf, Error> {
+        match problem_with_name(remote) {
+            Some(problem) => {
+                Err(Error::invalid(format!("{remote:?} is no name for a remote: {problem}; choose another")))
+            }
+            None => Ok(self.0.join(folder).join(format!("{remote}.{extension}"))),
+        }
+    }
+
+    /// All files that may exist for one remote, beside its entry.
+    pub(crate) fn files_of_remote(&self, remote: &str) -> Result<Vec<PathBuf>, Error> {
+        const FILES: [(&str, &str); 5] = [
+            ("servercerts", "crt"),
+            ("clientcerts", "crt"),
+            ("clientcerts", "key"),
+            ("clientcerts", "ca"),
+            ("oidctokens", "json"),
+        ];
+        FILES.into_iter().map(|(folder, extension)| self.of_remote(folder, remote, extension)).collect()
+    }
+}
+
+/// The content of a file; `None` if there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::file(path, "it cannot be read", error)),
+    }
+}
+
+/// Replaces a file as a whole or not at all. A file that exists keeps its permissions, and stays where its link leads.
+pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> Result<(), Error> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let temporary = write_beside(&target, content, readers)?;
+    let permissions = fs::metadata(&target).map(|old| old.permissions());
+    let outcome = permissions
+        .map_or(Ok(()), |old| fs::set_permissions(&temporary, old))
+        .and_then(|()| fs::rename(&temporary, &target));
+    outcome.map_err(|error| {
+        let _ = fs::remove_file(&temporary);
+        Error::file(&target, "it cannot be replaced", error)
+    })
+}
+
+/// Writes a file that must not exist yet, as a whole or not at all. Says whether it was so.
+pub(crate) fn create(path: &Path, content: &[u8], readers: Readers) -> Result<bool, Error> {
+    let temporary = write_beside(path, content, readers)?;
+    // Unlike a rename, a link never takes the place of what is there.
+    let linked = fs::hard_link(&temporary, path);
+    let _ = fs::remove_file(&temporary);
+    match linked {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Error::file(path, "it cannot be created", error)),
+    }
+}
+
+/// Removes a file if it is there.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::file(path, "it cannot be removed", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives a file a second name if it is there. What had that name before is gone.
+pub(crate) fn link(from: &Path, to: &Path) -> Result<(), Error> {
+    remove(to)?;
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::file(to, "it cannot be linked", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a temporary file in the same folder, which it makes if need be, and brings it to the disk.
+fn write_beside(path: &Path, content: &[u8], readers: Readers) -> Result<PathBuf, Error> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Error::file(folder, "the folder cannot be made", error))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let temporary = folder.join(format!(".{name}.{}-{number}", std::process::id()));
+    let mode = if readers == Readers::Owner { 0o600 } else { 0o644 };
+    // What a program of the same number left behind when it was killed is of no use to anybody.
+    let _ = fs::remove_file(&temporary);
+    let written =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).and_then(|mut file| {
+            // Against a umask that takes more, or less, than it should.
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+            file.write_all(content)?;
+            file.sync_all()
+        });
+    match written {
+        Ok(()) => Ok(temporary),
+        Err(error) => {
+            let _ = fs::remove_file(&temporary);
+            Err(Error::file(path, "it cannot be written", error))
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A folder that goes away with the test.
+    pub(crate) struct Scratch(pub(crate) PathBuf);
+
+    impl Scratch {
+        pub(crate) fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("lxd-remotes-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        pub(crate) fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            let mut names: Vec<String> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn files_come_into_being_as_a_whole_with_their_permissions() {
+        let scratch = Scratch::new("files");
+        let (key, open) = (scratch.0.join("new/client.key"), scratch.0.join("config.yml"));
+        assert!(create(&key, b"secret", Readers::Owner).unwrap());
+        assert!(!create(&key, b"other", Readers::Owner).unwrap());
+        assert_eq!((fs::read(&key).unwrap(), mode(&key)), (b"secret".to_vec(), 0o600));
+        assert_eq!(mode(key.parent().unwrap()), 0o700);
+        replace(&open, b"1", Readers::Anybody).unwrap();
+        assert_eq!(mode(&open), 0o644);
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o640)).unwrap();
+        replace(&open, b"2", Readers::Anybody).unwrap();
+        assert_eq!((fs::read(&open).unwrap(), mode(&open)), (b"2".to_vec(), 0o640));
+        assert_eq!(scratch.names(), ["config.yml", "new"], "nothing temporary stays");
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let scratch = Scratch::new("link");
+        let (real, link) = (scratch.0.join("real"), scratch.0.join("config.yml"));
+        fs::write(&real, "1").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        replace(&link, b"2", Readers::Anybody).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&real).unwrap(), b"2");
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file() {
+        let scratch = Scratch::new("failure");
+        let path = scratch.0.join("config.yml");
+        fs::create_dir(&path).unwrap();
+        let error = replace(&path, b"2", Readers::Anybody).unwrap_err();
+        assert_eq!((error.kind(), error.path()), (crate::ErrorKind::File, Some(&*path)));
+        assert_eq!(scratch.names(), ["config.yml"]);
+    }
+}

@@ -1,0 +1,57 @@
+//! The remotes that `lxc` and `incus` know: reading their config folders, and adding servers to them.
+//!
+//! A config folder has `config.yml` with the remotes, the client's certificate and key, and the certificates of the
+//! servers. [`Remotes`] reads it as the command line clients do, gives a [`Client`](lxd_storage::Client) for a remote,
+//! and adds remotes so that the command line clients can use them too.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use lxd_remotes::{Family, Join, Remotes};
+//!
+//! let mut remotes = Remotes::load(Family::Incus)?;
+//! remotes.add("backup", Join::token("eyJjbGllbnRfbmFtZSI6...".parse()?)).await?;
+//!
+//! let client = remotes.client("backup").await?;
+//! for pool in client.storage_pools().all().await? {
+//!     println!("{}", pool.name());
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # Trust
+//!
+//! No server is trusted because it answers. A token brings the fingerprint of its server along, and the certificate is
+//! compared with it before the token is sent. Without a token the caller gives the fingerprint, or looks at the one that
+//! was found and decides: see [`Expect`].
+//!
+//! # What this crate leaves to its caller
+//!
+//! It prints nothing, asks nobody and opens no browser. For a remote with OIDC the caller brings the source of the
+//! tokens: [`Connect::tokens`].
+
+mod add;
+mod client_key;
+mod config;
+mod connect;
+mod edit;
+mod enroll;
+mod error;
+mod family;
+mod folder;
+mod grant;
+mod join;
+mod pem;
+mod remote;
+mod remotes;
+mod token;
+
+pub use self::{
+    connect::Connect,
+    error::{Error, ErrorKind},
+    family::Family,
+    grant::Grant,
+    join::{Expect, Join},
+    remote::{Auth, Protocol, Remote},
+    remotes::Remotes,
+    token::JoinToken,
+};

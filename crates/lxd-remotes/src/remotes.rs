@@ -1,0 +1,243 @@
+//! All remotes of a config folder.
+
+use std::{env, path::Path};
+
+use crate::{
+    Connect, Error, ErrorKind, Family, Remote,
+    config::{Config, document, parse},
+    connect::Plan,
+    edit::Edit,
+    folder::{Folder, Readers, link, read, remove, replace},
+    remote::{Origin, problem_with_name},
+};
+
+const LOCAL: &str = "local";
+
+/// The remotes of a config folder, as they were when it was read.
+///
+/// Changes go to the file as it is then, so that others may change it meanwhile: it is read again, edited where need be
+/// and replaced as a whole. Keys that this crate doesn't know stay, and so do comments unless the file is written in an
+/// uncommon way. Files are small, so reading and writing them blocks.
+///
+/// ```no_run
+/// # fn example() -> Result<(), lxd_remotes::Error> {
+/// use lxd_remotes::{Family, Remotes};
+///
+/// let remotes = Remotes::load(Family::Lxd)?;
+/// for remote in remotes.iter().filter(|remote| remote.has_storage()) {
+///     println!("{} {:?}", remote.name(), remote.addresses());
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Remotes {
+    folder: Folder,
+    /// The folder of the remotes that all users share.
+    shared: Option<Folder>,
+    family: Option<Family>,
+    /// What the environment says.
+    chosen: Option<String>,
+    config: Config,
+}
+
+impl Remotes {
+    /// Reads the config of `lxc` or `incus` where that command looks for it: `LXD_CONF` or `INCUS_CONF`, or else a folder
+    /// below the home folder. Adds the remotes that all users of the machine share. No file at all is fine.
+    ///
+    /// # Errors
+    /// [`NoFolder`](ErrorKind::NoFolder) without a home folder; [`File`](ErrorKind::File),
+    /// [`Malformed`](ErrorKind::Malformed).
+    pub fn load(family: Family) -> Result<Self, Error> {
+        let places = family.places(|name| env::var_os(name), Path::exists)?;
+        let mut remotes = Self {
+            folder: Folder::new(places.folder),
+            shared: Some(Folder::new(places.shared)),
+            family: Some(family),
+            chosen: places.default_remote,
+            config: Config::default(),
+        };
+        remotes.refresh()?;
+        Ok(remotes)
+    }
+
+    /// Reads a config folder, and nothing else: no environment, no shared remotes. It need not exist yet.
+    ///
+    /// # Errors
+    /// [`File`](ErrorKind::File), [`Malformed`](ErrorKind::Malformed).
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let folder = Folder::new(folder.as_ref());
+        let mut remotes =
+            Self { folder, shared: None, family: None, chosen: None, config: Config::default() };
+        remotes.refresh()?;
+        Ok(remotes)
+    }
+
+    /// Reads the files anew.
+    ///
+    /// # Errors
+    /// [`File`](ErrorKind::File), [`Malformed`](ErrorKind::Malformed); then the remotes are as they were.
+    pub fn refresh(&mut self) -> Result<(), Error> {
+        let mut config = read_config(&self.folder, Origin::Own)?;
+        if let Some(shared) = &self.shared {
+            for (name, remote) in read_config(shared, Origin::Shared)?.remotes {
+                config.remotes.entry(name).or_insert(remote);
+            }
+        }
+        let local = config.remotes.entry(LOCAL.to_owned()).or_insert_with(Remote::local);
+        local.fixed = true;
+        self.config = config;
+        Ok(())
+    }
+
+    /// The config folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The names of the remotes, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.config.remotes.keys().map(String::as_str)
+    }
+
+    /// The remotes, by their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Remote> {
+        self.config.remotes.values()
+    }
+
+    /// One remote.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), with the names that there are.
+    pub fn get(&self, name: &str) -> Result<&Remote, Error> {
+        self.config.remotes.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.names().collect();
+            let message = format!("{name:?}; there are {}", names.join(", "));
+            Error::new(ErrorKind::NotFound, message).at(&self.folder.config(), None)
+        })
+    }
+
+    /// The name of the remote that is meant where none is named: what `LXC_REMOTE` or `INCUS_REMOTE` says, where the
+    /// environment was read, or else the file, or else `local`.
+    #[must_use]
+    pub fn default_remote(&self) -> &str {
+        self.chosen.as_deref().or(self.config.default_remote.as_deref()).unwrap_or(LOCAL)
+    }
+
+    /// A client of a remote, once awaited: over its socket, or over TLS with the folder's client certificate and the
+    /// certificate that is pinned for it, in its project.
+    ///
+    /// # Errors
+    /// See [`Connect`].
+    pub fn client(&self, name: &str) -> Connect {
+        let plan = self.get(name).map(|remote| Plan {
+            remote: remote.clone(),
+            folder: self.folder.clone(),
+            shared: self.shared.clone(),
+            family: self.family,
+        });
+        Connect::new(plan)
+    }
+
+    /// Makes a remote the default one.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), [`File`](ErrorKind::File), [`Malformed`](ErrorKind::Malformed).
+    pub fn set_default(&mut self, name: &str) -> Result<(), Error> {
+        self.refresh()?;
+        self.get(name)?;
+        self.write(&Edit::Default(name))
+    }
+
+    /// Removes a remote with its certificates. The server isn't told, and goes on trusting the client.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound); [`InvalidInput`](ErrorKind::InvalidInput) for the default remote and for those
+    /// that can't be changed; [`File`](ErrorKind::File), [`Malformed`](ErrorKind::Malformed).
+    pub fn remove(&mut self, name: &str) -> Result<(), Error> {
+        self.refresh()?;
+        self.check_changeable(name)?;
+        if self.config.default_remote.as_deref() == Some(name) {
+            return Err(Error::invalid(format!(
+                "{name:?} is the default remote; make another one that first"
+            )));
+        }
+        self.write(&Edit::Remove(name))?;
+        self.folder.files_of_remote(name)?.iter().try_for_each(|file| remove(file))
+    }
+
+    /// Gives a remote another name. If it is the default remote, it stays that.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), [`AlreadyExists`](ErrorKind::AlreadyExists);
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a name that is none and for remotes that can't be changed;
+    /// [`File`](ErrorKind::File), [`Malformed`](ErrorKind::Malformed).
+    pub fn rename(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        self.refresh()?;
+        self.check_changeable(from)?;
+        self.check_new(to)?;
+        // At no moment there is a remote without its certificate.
+        let (old, new) = (self.folder.files_of_remote(from)?, self.folder.files_of_remote(to)?);
+        old.iter().zip(&new).try_for_each(|(old, new)| link(old, new))?;
+        self.write(&Edit::Rename(from, to))?;
+        old.iter().try_for_each(|file| remove(file))
+    }
+
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Whether a remote can get this name.
+    pub(crate) fn check_new(&self, name: &str) -> Result<(), Error> {
+        if let Some(problem) = problem_with_name(name) {
+            return Err(Error::invalid(format!(
+                "{name:?} is no name for a remote: {problem}; choose another"
+            )));
+        }
+        match self.config.remotes.get(name) {
+            None => Ok(()),
+            Some(_) => {
+                let message = format!("{name:?}; choose another name, or remove that one first");
+                Err(Error::new(ErrorKind::AlreadyExists, message).at(&self.folder.config(), None))
+            }
+        }
+    }
+
+    fn check_changeable(&self, name: &str) -> Result<(), Error> {
+        let remote = self.get(name)?;
+        if !remote.is_static() {
+            return Ok(());
+        }
+        let why = match (&self.shared, remote.origin) {
+            (Some(shared), Origin::Shared) => {
+                format!("all users share it; see {}", shared.config().display())
+            }
+            _ => "it is a fixed one".to_owned(),
+        };
+        Err(Error::invalid(format!("remote {name:?} cannot be changed: {why}")))
+    }
+
+    /// Changes the file as it is now.
+    pub(crate) fn write(&mut self, edit: &Edit<'_>) -> Result<(), Error> {
+        let path = self.folder.config();
+        let text = read_text(&path)?;
+        let edited = edit.apply(&text, &document(&text, &path)?).map_err(|error| {
+            Error::new(ErrorKind::Malformed, "it cannot be written anew").at(&path, None).with_source(error)
+        })?;
+        replace(&path, edited.as_bytes(), Readers::Anybody)?;
+        self.refresh()
+    }
+}
+
+fn read_config(folder: &Folder, origin: Origin) -> Result<Config, Error> {
+    let path = folder.config();
+    parse(&read_text(&path)?, &path, origin)
+}
+
+/// The text of a config file; none is an empty one.
+fn read_text(path: &Path) -> Result<String, Error> {
+    String::from_utf8(read(path)?.unwrap_or_default()).map_err(|_| {
+        let message = "it is no text; correct the file by hand, or move it away to begin with an empty one";
+        Error::new(ErrorKind::Malformed, message).at(path, None)
+    })
+}

@@ -215,3 +215,80 @@ impl TokenSource for Source {
         self.0.rejected(token);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use lxd_storage::transport::Endpoint;
+
+    use super::*;
+    use crate::{Remotes, folder::tests::Scratch};
+
+    const FILE: &str = "remotes:
+  images: {addr: https://h, protocol: simplestreams, public: true}
+  public: {addr: https://h, public: true}
+  candid: {addr: https://h, auth_type: candid}
+  oidc: {addr: https://h, auth_type: oidc, project: blue}
+  tls: {addr: https://h}
+  login: {addr: https://me:hunter2@h}
+  long: {addr: unix:///run/x.socket, project: blue}
+  short: {addr: unix:/run/x.socket, project: default}
+  ../up: {addr: https://h}
+";
+
+    async fn connect(name: &str) -> Result<Client, Error> {
+        let scratch = Scratch::new(&format!("connect-{}", name.replace('/', "-")));
+        fs::write(scratch.0.join("config.yml"), FILE).unwrap();
+        Remotes::open(&scratch.0).unwrap().client(name).await
+    }
+
+    #[tokio::test]
+    async fn remotes_without_a_usable_server_are_refused_by_kind() {
+        for (name, kind, words) in [
+            ("images", ErrorKind::NotAServer, "images"),
+            ("public", ErrorKind::NotAServer, "images"),
+            ("candid", ErrorKind::UnsupportedAuth, "candid"),
+            ("oidc", ErrorKind::NoTokens, "`tokens`"),
+            ("tls", ErrorKind::NoIdentity, "token"),
+            ("login", ErrorKind::InvalidInput, "user name"),
+            ("../up", ErrorKind::InvalidInput, "no name"),
+            ("nowhere", ErrorKind::NotFound, "images, local"),
+        ] {
+            let error = connect(name).await.unwrap_err();
+            let shown = format!("{error:#} {error:?}");
+            assert_eq!(error.kind(), kind, "{shown}");
+            assert!(shown.contains(words) && !shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn sockets_are_found_in_both_forms_and_projects_are_set() {
+        let (long, short) = (connect("long").await.unwrap(), connect("short").await.unwrap());
+        assert_eq!(long.endpoint(), &Endpoint::unix("/run/x.socket"));
+        assert_eq!(short.endpoint(), long.endpoint());
+        assert_eq!((long.project(), short.project()), (Some("blue"), None));
+    }
+
+    #[tokio::test]
+    async fn a_source_of_tokens_takes_the_place_of_the_certificate() {
+        struct Never;
+        impl TokenSource for Never {
+            fn token(&self) -> BoxFuture<'_, Result<Token, TransportError>> {
+                Box::pin(std::future::pending())
+            }
+        }
+        let scratch = Scratch::new("connect-tokens");
+        fs::write(scratch.0.join("config.yml"), FILE).unwrap();
+        fs::create_dir(scratch.0.join("servercerts")).unwrap();
+        client_key::load_or_create(&Folder::new(&scratch.0), "oidc").unwrap();
+        fs::rename(scratch.0.join("client.crt"), scratch.0.join("servercerts/oidc.crt")).unwrap();
+        let remotes = Remotes::open(&scratch.0).unwrap();
+        let client = remotes.client("oidc").tokens(Never).await.unwrap();
+        assert_eq!((client.endpoint().url(), client.project()), (Some("https://h:8443"), Some("blue")));
+        fs::write(scratch.0.join("servercerts/oidc.crt"), "broken").unwrap();
+        let error = remotes.client("oidc").tokens(Never).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        assert!(error.path().unwrap().ends_with("servercerts/oidc.crt"), "{error}");
+    }
+}

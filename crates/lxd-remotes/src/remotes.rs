@@ -241,3 +241,121 @@ fn read_text(path: &Path) -> Result<String, Error> {
         Error::new(ErrorKind::Malformed, message).at(path, None)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::*;
+    use crate::folder::tests::Scratch;
+
+    const FILE: &str = "# mine
+default-remote: a
+remotes:
+  a:
+    addr: https://a
+    novel: 1
+  b: # the other one
+    addr: https://b
+aliases: {l: list}
+";
+
+    fn folder(name: &str) -> (Scratch, Remotes) {
+        let scratch = Scratch::new(name);
+        fs::write(scratch.0.join("config.yml"), FILE).unwrap();
+        fs::create_dir(scratch.0.join("servercerts")).unwrap();
+        fs::write(scratch.0.join("servercerts/b.crt"), "b's").unwrap();
+        let remotes = Remotes::open(&scratch.0).unwrap();
+        (scratch, remotes)
+    }
+
+    fn text(scratch: &Scratch) -> String {
+        fs::read_to_string(scratch.0.join("config.yml")).unwrap()
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_has_the_server_of_this_machine() {
+        let remotes = Remotes::open("/nowhere/at/all").unwrap();
+        assert_eq!((remotes.names().collect::<Vec<_>>(), remotes.default_remote()), (vec!["local"], "local"));
+        assert_eq!(remotes.get("local").unwrap().addresses(), ["unix://"]);
+    }
+
+    #[test]
+    fn a_remote_is_renamed_with_its_certificate() {
+        let (scratch, mut remotes) = folder("rename");
+        remotes.rename("b", "c").unwrap();
+        assert_eq!(text(&scratch), FILE.replace("  b:", "  c:"));
+        let certificate = |name: &str| -> PathBuf { scratch.0.join(format!("servercerts/{name}.crt")) };
+        assert!(certificate("c").exists() && !certificate("b").exists());
+        remotes.rename("a", "z").unwrap();
+        assert_eq!(remotes.default_remote(), "z");
+        for (from, to, kind) in [
+            ("c", "z", ErrorKind::AlreadyExists),
+            ("c", "../c", ErrorKind::InvalidInput),
+            ("local", "x", ErrorKind::InvalidInput),
+            ("b", "x", ErrorKind::NotFound),
+        ] {
+            assert_eq!(remotes.rename(from, to).unwrap_err().kind(), kind);
+        }
+    }
+
+    #[test]
+    fn a_remote_is_removed_with_its_certificate_unless_it_is_the_default() {
+        let (scratch, mut remotes) = folder("remove");
+        assert_eq!(remotes.remove("a").unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(text(&scratch), FILE);
+        remotes.remove("b").unwrap();
+        assert_eq!(text(&scratch), FILE.replace("  b: # the other one\n    addr: https://b\n", ""));
+        assert!(!scratch.0.join("servercerts/b.crt").exists());
+        assert_eq!(remotes.remove("b").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_others_wrote_meanwhile_stays() {
+        let (scratch, mut remotes) = folder("meanwhile");
+        fs::write(
+            scratch.0.join("config.yml"),
+            FILE.replace("aliases", "  c:\n    addr: https://c\naliases"),
+        )
+        .unwrap();
+        remotes.set_default("c").unwrap();
+        assert_eq!(remotes.default_remote(), "c");
+        assert!(text(&scratch).contains("novel: 1") && text(&scratch).contains("# mine"));
+        assert_eq!(remotes.set_default("d").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_broken_file_is_never_written() {
+        let (scratch, mut remotes) = folder("broken");
+        fs::write(scratch.0.join("config.yml"), "remotes: [").unwrap();
+        for error in [remotes.set_default("a").unwrap_err(), remotes.remove("b").unwrap_err()] {
+            assert_eq!(
+                (error.kind(), error.path()),
+                (ErrorKind::Malformed, Some(&*scratch.0.join("config.yml")))
+            );
+        }
+        assert_eq!(text(&scratch), "remotes: [");
+        fs::write(scratch.0.join("config.yml"), b"\xff").unwrap();
+        assert_eq!(remotes.refresh().unwrap_err().kind(), ErrorKind::Malformed);
+    }
+
+    #[test]
+    fn shared_remotes_are_seen_and_not_changed() {
+        let (scratch, mut remotes) = folder("shared");
+        let shared = scratch.0.join("shared");
+        fs::create_dir(&shared).unwrap();
+        let theirs = "remotes:\n  b: {addr: https://theirs}\n  s: {addr: https://s}\n";
+        fs::write(shared.join("config.yml"), theirs).unwrap();
+        remotes.shared = Some(Folder::new(shared));
+        remotes.refresh().unwrap();
+        assert_eq!(remotes.get("b").unwrap().addresses(), ["https://b"]);
+        assert!(remotes.get("s").unwrap().is_static());
+        let error = remotes.remove("s").unwrap_err();
+        assert!(
+            error.kind() == ErrorKind::InvalidInput && error.to_string().contains("shared/config.yml"),
+            "{error}"
+        );
+        remotes.set_default("s").unwrap();
+        assert!(!text(&scratch).contains("https://s"));
+    }
+}

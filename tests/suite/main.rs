@@ -21,6 +21,7 @@ mod names;
 mod operations;
 mod pools;
 mod raw;
+mod remotes;
 mod scope;
 mod sizes;
 mod snapshots;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         ("copies", copies::CASES),
         ("lists", lists::CASES),
         ("typed_config", typed_config::CASES),
+        ("remotes", remotes::CASES),
     ];
     let mut trials = Vec::new();
     let mut missing = Vec::new();

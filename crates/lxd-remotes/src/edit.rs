@@ -179,13 +179,10 @@ impl Lines {
         // Keys have no colon in them, so the first one ends the key, whatever quotes are around it.
         let (_, rest) = line.split_once(':')?;
         *line = format!("{:depth$}{}:{rest}", "", plain(to)?);
-        let default = self.block(0..self.0.len(), DEFAULT)?;
-        let is_default = {
-            let line = self.0.get(default.start)?;
-            let value: Mapping = serde_norway::from_str(line).ok()?;
-            value.get(DEFAULT) == Some(&Value::from(from))
-        };
-        if is_default { self.set_default(to) } else { Some(()) }
+        let default = self.block(0..self.0.len(), DEFAULT).and_then(|block| self.0.get(block.start));
+        let default: Option<Mapping> = default.and_then(|line| serde_norway::from_str(line).ok());
+        let default = default.and_then(|default| default.get(DEFAULT).cloned());
+        if default == Some(Value::from(from)) { self.set_default(to) } else { Some(()) }
     }
 
     fn set_default(&mut self, name: &str) -> Option<()> {
@@ -284,6 +281,8 @@ aliases: {}
             FILE.replace("  a:", "  z:").replace("remote: a", "remote: z")
         );
         assert_eq!(edited(&Edit::Default("b"), FILE), FILE.replace("remote: a", "remote: b"));
+        let without = FILE.replace("default-remote: a # for now\n", "");
+        assert_eq!(edited(&Edit::Rename("a", "12"), &without), without.replace("  a:", "  '12':"));
     }
 
     #[test]

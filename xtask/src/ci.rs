@@ -20,13 +20,14 @@ const STEPS: [Step; 8] = [
     ("licences", licences),
 ];
 
-const CRATES: [&str; 3] = ["lxd-types", "lxd-transport", "lxd-storage"];
+const CRATES: [&str; 4] = ["lxd-types", "lxd-transport", "lxd-storage", "lxd-remotes"];
 
 /// Each crate's features one by one, so that none leans on another by accident.
-const FEATURES: [(&str, &[&str]); 3] = [
+const FEATURES: [(&str, &[&str]); 4] = [
     ("lxd-types", &[]),
     ("lxd-transport", &["unix", "tls", "ring", "aws-lc-rs", "system-roots", "tower"]),
     ("lxd-storage", &["unix", "tls"]),
+    ("lxd-remotes", &[]),
 ];
 
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {

@@ -7,13 +7,14 @@ use std::{collections::BTreeSet, fs, path::Path};
 use crate::command::{cargo, output, root};
 
 /// Features of a crate, with the name that the README uses.
-const COUNTED: [(&str, &str, &str); 6] = [
+const COUNTED: [(&str, &str, &str); 7] = [
     ("lxd-types", "", "lxd-types"),
     ("lxd-transport", "", "lxd-transport, no features"),
     ("lxd-transport", "unix", "lxd-transport, unix"),
     ("lxd-transport", "unix,ring", "lxd-transport, unix + ring"),
     ("lxd-storage", "unix", "lxd-storage, unix"),
     ("lxd-storage", "unix,tls", "lxd-storage, unix + tls"),
+    ("lxd-remotes", "", "lxd-remotes"),
 ];
 
 /// What no crate below may bring in: (crate, its features, names that begin like this, why).
@@ -53,6 +54,9 @@ const ABSENT: [(&str, &str, &[&str], &str); 3] = [
 /// What lxd-storage may not name, neither in its manifest nor in its source.
 const FOREIGN_TO_STORAGE: [&str; 5] = ["hyper", "hyper-util", "hyperlocal", "rustls", "tokio-rustls"];
 
+/// What no source file of lxd-remotes may contain: people and browsers are its caller's affair.
+const FOREIGN_TO_REMOTES: [&str; 5] = ["println!", "eprintln!", "std::process::Command", "stdin", "rustls::"];
+
 /// What no source file of lxd-types may contain: it does no I/O, and nothing in it waits.
 const FOREIGN_TO_TYPES: [&str; 7] =
     ["std::fs", "std::net", "std::io", "std::process", "std::thread", "std::env", "async "];
@@ -74,6 +78,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     storage_names_nothing_foreign()?;
     let calls = FOREIGN_TO_STORAGE.map(|name| format!("{}::", name.replace('-', "_")));
     sources_lack("lxd-storage", &calls, "which is the transport's affair")?;
+    sources_lack("lxd-remotes", &FOREIGN_TO_REMOTES, "but it prints nothing and runs no program")?;
     sources_lack("lxd-types", &FOREIGN_TO_TYPES, "but it is data only")?;
 
     let mut table = String::new();

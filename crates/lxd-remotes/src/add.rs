@@ -2,7 +2,7 @@
 
 use lxd_storage::{
     Client,
-    transport::{Presented, Reached, ServerTrust, Tls},
+    transport::{Dial, Presented, Reached, ServerTrust, Tls},
     types::ServerFamily,
 };
 use serde_norway::Value;
@@ -142,7 +142,7 @@ fn url(address: &str) -> Result<String, Error> {
     let trust =
         ServerTrust::fingerprint(&"0".repeat(64)).and_then(|trust| Tls::builder(url).trust(trust).build());
     let tls = trust.map_err(|error| Error::invalid(error.to_string()))?;
-    let endpoint = lxd_transport::Dial::endpoint(&tls).url().map(str::to_owned);
+    let endpoint = Dial::endpoint(&tls).url().map(str::to_owned);
     endpoint.ok_or_else(|| Error::invalid(format!("{address:?} is no https address")))
 }
 

@@ -26,6 +26,7 @@ cases![
     the_trust_password_of_old_servers_works,
     the_command_line_client_uses_our_folder,
     a_folder_of_the_command_line_client_is_used,
+    a_token_of_the_command_line_client_is_taken,
     one_of_several_addresses_answers,
     a_socket_is_a_remote_too,
     bearer_tokens_take_the_place_of_the_certificate,
@@ -283,6 +284,25 @@ async fn a_folder_of_the_command_line_client_is_used(ctx: Ctx) {
     folder.run(&ctx, &["remote", "rename", "ours", "renamed"]);
     remotes.refresh().unwrap();
     assert_works(&remotes, "renamed").await;
+}
+
+async fn a_token_of_the_command_line_client_is_taken(ctx: Ctx) {
+    let theirs = Folder::new(&ctx, "t");
+    let mut remotes = theirs.open();
+    remotes.add("them", Join::token(token(&ctx).await)).await.unwrap();
+    // LXD's client takes a remote without a certificate behind it for the name of a file.
+    remotes.set_default("them").unwrap();
+    let name = ctx.name("cli");
+    let printed = match ctx.slot.family() {
+        Family::Lxd => theirs.run(&ctx, &["config", "trust", "add", "--name", &name]),
+        Family::Incus => theirs.run(&ctx, &["config", "trust", "add", &name]),
+    };
+    let token: JoinToken = printed.lines().last().unwrap().parse().unwrap();
+    assert_eq!(token.client_name(), name);
+    let ours = Folder::new(&ctx, "o");
+    let mut remotes = ours.open();
+    remotes.add("mine", Join::token(token)).await.unwrap();
+    assert_works(&remotes, "mine").await;
 }
 
 async fn one_of_several_addresses_answers(ctx: Ctx) {

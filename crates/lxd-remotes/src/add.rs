@@ -10,7 +10,7 @@ use serde_norway::Value;
 use crate::{
     Error, ErrorKind, Expect, Join, Remote, Remotes, client_key,
     edit::Edit,
-    enroll::enroll,
+    enroll::{Credential, enroll},
     folder::{Readers, replace},
     join::Way,
     pem,
@@ -44,8 +44,8 @@ impl Remotes {
     pub async fn add(&mut self, name: &str, join: Join) -> Result<Remote, Error> {
         self.refresh()?;
         self.check_new(name)?;
-        let Join { mut way, project } = join;
-        let (urls, mut expect) = prepare(&mut way)?;
+        let Join { way, project } = join;
+        let Prepared { urls, credential, mut expect } = prepare(way)?;
         let mut failures = Failures::default();
         for url in urls {
             // Looked at first, since a pinned connection doesn't show what was found instead.
@@ -56,17 +56,12 @@ impl Remotes {
                     continue;
                 }
             };
-            let expected = match (&way, expect.take()) {
-                (_, Some(expect)) => expect.judge(&found),
-                (Way::Token(token), None) => Expect::fingerprint(token.fingerprint()).judge(&found),
-                (_, None) => Err(Error::invalid("nobody said which certificate to expect")),
-            };
-            if let Err(error) = expected {
+            if let Err(error) = expect.judge(&found) {
                 failures.note(&url, error);
                 continue;
             }
             let client = self.pinned(name, &url, &found)?;
-            match enroll(&client, &way).await {
+            match enroll(&client, &credential).await {
                 Ok(server) => {
                     let family = &server.environment.server;
                     return self.save(name, &url, project.as_deref(), family, &found);
@@ -99,6 +94,10 @@ impl Remotes {
         found: &Presented,
     ) -> Result<Remote, Error> {
         let certificate = pem::encode("CERTIFICATE", found.der());
+        let _turn = self.folder().turn();
+        // Somebody else may have taken the name while the server was asked.
+        self.refresh()?;
+        self.check_new(name)?;
         replace(&self.folder().server_certificate(name)?, certificate.as_bytes(), Readers::Anybody)?;
         let protocol = if *family == ServerFamily::Incus { "incus" } else { "lxd" };
         let mut keys = vec![("addr", Value::from(url)), ("auth_type", Value::from("tls"))];
@@ -109,23 +108,32 @@ impl Remotes {
     }
 }
 
-/// Refuses what can't work, and tells where to try and what to expect there beside a token's own fingerprint.
-fn prepare(way: &mut Way) -> Result<(Vec<String>, Option<Expect>), Error> {
-    match way {
+/// What is left of a [`Join`] once it is checked.
+struct Prepared {
+    /// Where to try.
+    urls: Vec<String>,
+    credential: Credential,
+    expect: Expect,
+}
+
+/// Refuses what can't work.
+fn prepare(way: Way) -> Result<Prepared, Error> {
+    let (address, credential, expect) = match way {
         Way::Token(token) => {
             if token.is_expired() {
                 let when = token.expires_at().map(|time| time.to_string()).unwrap_or_default();
                 let message = format!("its time was over at {when}; ask for another one, or set this clock");
                 return Err(Error::new(ErrorKind::ExpiredToken, message));
             }
-            Ok((token.addresses().iter().map(|address| url(address)).collect::<Result<_, _>>()?, None))
+            let urls = token.addresses().iter().map(|address| url(address)).collect::<Result<_, _>>()?;
+            let expect = Expect::fingerprint(token.fingerprint());
+            return Ok(Prepared { urls, credential: Credential::Token(token), expect });
         }
-        Way::Password { address, expect, .. } | Way::Known { address, expect } => {
-            expect.check()?;
-            let expect = std::mem::replace(expect, Expect::ask(|_| false));
-            Ok((vec![url(address)?], Some(expect)))
-        }
-    }
+        Way::Password { address, password, expect } => (address, Credential::Password(password), expect),
+        Way::Known { address, expect } => (address, Credential::None, expect),
+    };
+    expect.check()?;
+    Ok(Prepared { urls: vec![url(&address)?], credential, expect })
 }
 
 /// The form that config files have.
@@ -199,6 +207,13 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{address}");
             assert!(!format!("{error:?}").contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn adding_can_be_done_in_a_task() {
+        fn is_send(_: &impl Send) {}
+        let mut remotes = Remotes::open("/nowhere/at/all").unwrap();
+        is_send(&remotes.add("a", Join::known("h", Expect::ask(|_| false))));
     }
 
     #[tokio::test]

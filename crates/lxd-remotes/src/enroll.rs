@@ -2,29 +2,38 @@
 
 use std::sync::Arc;
 
-use http::Method;
-use lxd_storage::{Client, types::Server};
+use lxd_storage::{Client, transport::http::Method, types::Server};
 use serde_json::{Value, json};
 
-use crate::{Error, ErrorKind, join::Way};
+use crate::{Error, ErrorKind, JoinToken};
+
+/// Why the server should trust us.
+pub(crate) enum Credential {
+    Token(JoinToken),
+    Password(String),
+    /// It does already.
+    None,
+}
 
 /// Makes the server behind this client trust it, and gives what the server then says of itself.
 ///
 /// The certificate is not in the request: the server takes the one of the connection, which proves that we have its key.
-pub(crate) async fn enroll(client: &Client, way: &Way) -> Result<Arc<Server>, Error> {
+pub(crate) async fn enroll(client: &Client, credential: &Credential) -> Result<Arc<Server>, Error> {
     let server = client.refresh_server().await.map_err(|error| trouble(ErrorKind::Server, error))?;
     // A token would be used up for nothing.
     if server.is_trusted() {
         return Ok(server);
     }
-    let body = match way {
-        Way::Known { .. } => {
+    let body = match credential {
+        Credential::None => {
             let message =
                 "it doesn't trust this folder's client.crt; add that on the server, or join with a token";
             return Err(Error::new(ErrorKind::Refused, message));
         }
-        Way::Password { password, .. } => json!({ "type": "client", "password": password }),
-        Way::Token(token) => by_token(token.reveal(), server.api_extensions.has("explicit_trust_token")),
+        Credential::Password(password) => json!({ "type": "client", "password": password }),
+        Credential::Token(token) => {
+            by_token(token.reveal(), server.api_extensions.has("explicit_trust_token"))
+        }
     };
     let sent = client.request(Method::POST, "/1.0/certificates").json(&body).change().await;
     sent.map_err(|error| {

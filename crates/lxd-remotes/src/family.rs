@@ -41,9 +41,7 @@ impl Family {
         };
         let folder = match (variable(own), variable("HOME")) {
             (Some(folder), _) => PathBuf::from(folder),
-            (None, Some(home)) => {
-                self.default_folder(&PathBuf::from(home), variable("XDG_CONFIG_HOME"), exists)
-            }
+            (None, Some(home)) => self.default_folder(&PathBuf::from(home), exists),
             (None, None) => {
                 let message = format!("neither {own} nor HOME is set; set one, or open a folder by its path");
                 return Err(Error::new(ErrorKind::NoFolder, message));
@@ -57,14 +55,13 @@ impl Family {
         Ok(Places { folder, shared: PathBuf::from(shared), default_remote })
     }
 
-    fn default_folder(self, home: &Path, xdg: Option<OsString>, exists: impl Fn(&Path) -> bool) -> PathBuf {
+    fn default_folder(self, home: &Path, exists: impl Fn(&Path) -> bool) -> PathBuf {
+        let snap = home.join("snap/lxd/common/config");
         match self {
-            Self::Lxd => {
-                let snap = home.join("snap/lxd/common/config");
-                if exists(&snap) { snap } else { home.join(".config/lxc") }
-            }
-            // It alone follows the desktop's variable.
-            Self::Incus => xdg.map_or_else(|| home.join(".config"), PathBuf::from).join("incus"),
+            Self::Lxd if exists(&snap) => snap,
+            // Neither client follows XDG_CONFIG_HOME.
+            Self::Lxd => home.join(".config/lxc"),
+            Self::Incus => home.join(".config/incus"),
         }
     }
 }
@@ -88,7 +85,10 @@ mod tests {
         assert_eq!(folder(Family::Lxd, &[home], true).unwrap(), "/h/snap/lxd/common/config");
         assert_eq!(folder(Family::Lxd, &[home, ("LXD_CONF", "/l")], true).unwrap(), "/l");
         assert_eq!(folder(Family::Incus, &[home, ("LXD_CONF", "/l")], true).unwrap(), "/h/.config/incus");
-        assert_eq!(folder(Family::Incus, &[home, ("XDG_CONFIG_HOME", "/x")], true).unwrap(), "/x/incus");
+        assert_eq!(
+            folder(Family::Incus, &[home, ("XDG_CONFIG_HOME", "/x")], true).unwrap(),
+            "/h/.config/incus"
+        );
         assert_eq!(folder(Family::Incus, &[("INCUS_CONF", "/i")], true).unwrap(), "/i");
         assert_eq!(folder(Family::Incus, &[("INCUS_CONF", "")], true), Err(ErrorKind::NoFolder));
     }

@@ -1,7 +1,7 @@
 //! The files of a config folder: where they are, and how they are written.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -28,6 +28,16 @@ impl Folder {
 
     pub(crate) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Waits until no other program with this crate is changing the folder. The turn ends when it is dropped.
+    ///
+    /// The command line clients take no turns, and some file systems have none, so that it is no guarantee: what is
+    /// written is whole in any case.
+    pub(crate) fn turn(&self) -> Option<File> {
+        // The folder itself serves as the lock, so that no file of ours is left in it.
+        let folder = File::open(&self.0).ok()?;
+        folder.lock().ok().map(|()| folder)
     }
 
     pub(crate) fn config(&self) -> PathBuf {

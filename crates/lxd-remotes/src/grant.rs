@@ -1,7 +1,6 @@
 //! Letting somebody else join a server.
 
-use http::Method;
-use lxd_storage::Client;
+use lxd_storage::{Client, transport::http::Method};
 use serde_json::json;
 
 use crate::{Error, ErrorKind, JoinToken};

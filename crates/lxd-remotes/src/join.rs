@@ -79,7 +79,7 @@ pub struct Expect(Kind);
 
 enum Kind {
     Fingerprint(String),
-    Ask(Box<dyn FnOnce(&Presented) -> bool + Send>),
+    Ask(Box<dyn FnMut(&Presented) -> bool + Send>),
 }
 
 impl Expect {
@@ -88,8 +88,8 @@ impl Expect {
         Self(Kind::Fingerprint(hex.into()))
     }
 
-    /// The one that this function says yes to. It is called once, before anything is sent.
-    pub fn ask(decide: impl FnOnce(&Presented) -> bool + Send + 'static) -> Self {
+    /// The one that this function says yes to. It is called before anything is sent.
+    pub fn ask(decide: impl FnMut(&Presented) -> bool + Send + 'static) -> Self {
         Self(Kind::Ask(Box::new(decide)))
     }
 
@@ -105,8 +105,8 @@ impl Expect {
     }
 
     /// Says yes or no to what was found.
-    pub(crate) fn judge(self, found: &Presented) -> Result<(), Error> {
-        match self.0 {
+    pub(crate) fn judge(&mut self, found: &Presented) -> Result<(), Error> {
+        match &mut self.0 {
             Kind::Ask(decide) => {
                 let declined = || wrong(format!("the caller declined {}", found.fingerprint()));
                 decide(found).then_some(()).ok_or_else(declined)

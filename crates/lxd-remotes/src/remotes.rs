@@ -144,6 +144,7 @@ impl Remotes {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound), [`File`](ErrorKind::File), [`Malformed`](ErrorKind::Malformed).
     pub fn set_default(&mut self, name: &str) -> Result<(), Error> {
+        let _turn = self.folder.turn();
         self.refresh()?;
         self.get(name)?;
         self.write(&Edit::Default(name))
@@ -155,6 +156,7 @@ impl Remotes {
     /// [`NotFound`](ErrorKind::NotFound); [`InvalidInput`](ErrorKind::InvalidInput) for the default remote and for those
     /// that can't be changed; [`File`](ErrorKind::File), [`Malformed`](ErrorKind::Malformed).
     pub fn remove(&mut self, name: &str) -> Result<(), Error> {
+        let _turn = self.folder.turn();
         self.refresh()?;
         self.check_changeable(name)?;
         if self.config.default_remote.as_deref() == Some(name) {
@@ -173,6 +175,7 @@ impl Remotes {
     /// [`InvalidInput`](ErrorKind::InvalidInput) for a name that is none and for remotes that can't be changed;
     /// [`File`](ErrorKind::File), [`Malformed`](ErrorKind::Malformed).
     pub fn rename(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let _turn = self.folder.turn();
         self.refresh()?;
         self.check_changeable(from)?;
         self.check_new(to)?;
@@ -217,7 +220,7 @@ impl Remotes {
         Err(Error::invalid(format!("remote {name:?} cannot be changed: {why}")))
     }
 
-    /// Changes the file as it is now.
+    /// Changes the file as it is now. For use within a turn.
     pub(crate) fn write(&mut self, edit: &Edit<'_>) -> Result<(), Error> {
         let path = self.folder.config();
         let text = read_text(&path)?;
@@ -322,6 +325,23 @@ aliases: {l: list}
         assert_eq!(remotes.default_remote(), "c");
         assert!(text(&scratch).contains("novel: 1") && text(&scratch).contains("# mine"));
         assert_eq!(remotes.set_default("d").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn changes_at_the_same_time_are_all_kept() {
+        let (scratch, remotes) = folder("turns");
+        let names: Vec<String> = (0..8).map(|number| format!("n{number}")).collect();
+        std::thread::scope(|scope| {
+            for name in &names {
+                let mut remotes = remotes.clone();
+                scope.spawn(move || {
+                    let _turn = remotes.folder.turn().unwrap();
+                    remotes.write(&Edit::Add(name, vec![("addr", "https://n".into())])).unwrap();
+                });
+            }
+        });
+        let remotes = Remotes::open(&scratch.0).unwrap();
+        assert!(names.iter().all(|name| remotes.get(name).is_ok()), "{}", text(&scratch));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Command, Stdio},
+    time::SystemTime,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -20,6 +21,7 @@ cases![
     a_token_makes_a_remote_that_works,
     a_token_is_good_for_one_client,
     a_spoiled_token_is_refused_before_its_secret_is_sent,
+    an_expiry_set_on_the_server_is_told,
     the_addresses_of_a_token_are_tried_in_order,
     a_restricted_token_lets_into_its_projects_only,
     a_trusted_client_needs_no_token,
@@ -163,6 +165,19 @@ async fn a_spoiled_token_is_refused_before_its_secret_is_sent(ctx: Ctx) {
     // Had the secret been sent, the server would have used the token up, or dropped it as an attack.
     remotes.add("mine", Join::token(token)).await.unwrap();
     assert_works(&remotes, "mine").await;
+}
+
+async fn an_expiry_set_on_the_server_is_told(ctx: Ctx) {
+    if !ctx.client.server().await.unwrap().api_extensions.has("remote_token_expiry") {
+        return;
+    }
+    // It stays set, and is no trouble for anybody: all other tokens here are used within seconds.
+    let body = json!({ "config": { "core.remote_token_expiry": "1H" } });
+    ctx.client.request(Method::PATCH, "/1.0").json(&body).change().await.unwrap();
+    let token = token(&ctx).await;
+    let left = SystemTime::from(token.expires_at().unwrap()).duration_since(SystemTime::now()).unwrap();
+    assert!((3000..=3600).contains(&left.as_secs()) && !token.is_expired(), "{left:?}");
+    Folder::new(&ctx, "f").open().add("mine", Join::token(token)).await.unwrap();
 }
 
 async fn the_addresses_of_a_token_are_tried_in_order(ctx: Ctx) {

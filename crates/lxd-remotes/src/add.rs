@@ -18,11 +18,11 @@ use crate::{
 };
 
 impl Remotes {
-    /// Joins a server and adds it as a remote: makes a client certificate if the folder has none, compares the server's
-    /// certificate, asks the server for trust (`POST /1.0/certificates`), pins the certificate in `servercerts` and
+    /// Joins a server and adds it as a remote: compares the server's certificate with the expected one, makes a client
+    /// certificate if the folder has none, asks the server for trust (`POST /1.0/certificates`), pins the certificate in `servercerts` and
     /// writes the entry into `config.yml`, in this order.
     ///
-    /// The addresses of a token are tried one after the other. A server that trusts the certificate already isn't asked
+    /// The addresses of a token are tried one after the other, ten seconds each at most. A server that trusts the certificate already isn't asked
     /// again, so adding one more time goes on where it was broken off.
     ///
     /// ```no_run
@@ -45,9 +45,16 @@ impl Remotes {
         self.refresh()?;
         self.check_new(name)?;
         let Join { way, project } = join;
-        let Prepared { urls, credential, mut expect } = prepare(way)?;
+        let Prepared { addresses, credential, mut expect } = prepare(way)?;
         let mut failures = Failures::default();
-        for url in urls {
+        for address in addresses {
+            let url = match url(&address) {
+                Ok(url) => url,
+                Err(error) => {
+                    failures.note(&address, error);
+                    continue;
+                }
+            };
             // Looked at first, since a pinned connection doesn't show what was found instead.
             let found = match Tls::presented_by(&url).await {
                 Ok(found) => found,
@@ -111,7 +118,7 @@ impl Remotes {
 /// What is left of a [`Join`] once it is checked.
 struct Prepared {
     /// Where to try.
-    urls: Vec<String>,
+    addresses: Vec<String>,
     credential: Credential,
     expect: Expect,
 }
@@ -125,15 +132,16 @@ fn prepare(way: Way) -> Result<Prepared, Error> {
                 let message = format!("its time was over at {when}; ask for another one, or set this clock");
                 return Err(Error::new(ErrorKind::ExpiredToken, message));
             }
-            let urls = token.addresses().iter().map(|address| url(address)).collect::<Result<_, _>>()?;
             let expect = Expect::fingerprint(token.fingerprint());
-            return Ok(Prepared { urls, credential: Credential::Token(token), expect });
+            let addresses = token.addresses().to_vec();
+            return Ok(Prepared { addresses, credential: Credential::Token(token), expect });
         }
         Way::Password { address, password, expect } => (address, Credential::Password(password), expect),
         Way::Known { address, expect } => (address, Credential::None, expect),
     };
     expect.check()?;
-    Ok(Prepared { urls: vec![url(&address)?], credential, expect })
+    // Of a token's addresses one may be unusable; of just one there is nothing to fall back on.
+    Ok(Prepared { addresses: vec![url(&address)?], credential, expect })
 }
 
 /// The form that config files have.
@@ -241,7 +249,7 @@ mod tests {
     async fn all_addresses_of_a_token_are_tried_and_told() {
         let scratch = crate::folder::tests::Scratch::new("tried");
         let closed = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let addresses = [closed(), closed()];
+        let addresses = [closed(), "[fe80::1%eth0]:8443".to_owned(), closed()];
         let text = crate::token::tests::text(|content| content["addresses"] = addresses.to_vec().into());
         let mut remotes = Remotes::open(&scratch.0).unwrap();
         let error = remotes.add("a", Join::token(text.parse().unwrap())).await.unwrap_err();

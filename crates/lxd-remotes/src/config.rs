@@ -130,7 +130,7 @@ fn text_at(mapping: &Mapping, key: &str) -> Result<Option<String>, ()> {
 }
 
 /// What the command line clients take for text: they read `12` as the name it looks like.
-fn scalar(value: &Value) -> Option<String> {
+pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

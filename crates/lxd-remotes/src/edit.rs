@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use serde_norway::{Mapping, Value};
 
+use crate::config::scalar;
+
 /// A change to the file.
 pub(crate) enum Edit<'a> {
     /// A new remote with these keys.
@@ -42,17 +44,16 @@ impl Edit<'_> {
                 remotes.insert(Value::from(*name), Value::Mapping(keys));
             }
             Self::Remove(name) => {
-                remotes.shift_remove(*name);
+                remotes.retain(|key, _| !is_named(key, name));
             }
             Self::Rename(from, to) => {
                 // In its old place: whoever wrote the file had the order in mind.
-                let (old, new) = (Value::from(*from), Value::from(*to));
                 let entries = remotes.into_iter();
                 remotes = entries
-                    .map(|(name, entry)| (if name == old { new.clone() } else { name }, entry))
+                    .map(|(key, entry)| (if is_named(&key, from) { Value::from(*to) } else { key }, entry))
                     .collect();
-                if top.get(DEFAULT) == Some(&old) {
-                    top.insert(Value::from(DEFAULT), new);
+                if top.get(DEFAULT).is_some_and(|default| is_named(default, from)) {
+                    top.insert(Value::from(DEFAULT), Value::from(*to));
                 }
             }
             Self::Default(name) => {
@@ -181,8 +182,8 @@ impl Lines {
         *line = format!("{:depth$}{}:{rest}", "", plain(to)?);
         let default = self.block(0..self.0.len(), DEFAULT).and_then(|block| self.0.get(block.start));
         let default: Option<Mapping> = default.and_then(|line| serde_norway::from_str(line).ok());
-        let default = default.and_then(|default| default.get(DEFAULT).cloned());
-        if default == Some(Value::from(from)) { self.set_default(to) } else { Some(()) }
+        let default = default.as_ref().and_then(|default| default.get(DEFAULT));
+        if default.is_some_and(|default| is_named(default, from)) { self.set_default(to) } else { Some(()) }
     }
 
     fn set_default(&mut self, name: &str) -> Option<()> {
@@ -201,6 +202,11 @@ impl Lines {
         }
         Some(())
     }
+}
+
+/// Whether this key or value is a remote's name. One like `12` is no text to YAML unless it has quotes.
+fn is_named(value: &Value, name: &str) -> bool {
+    scalar(value).as_deref() == Some(name)
 }
 
 /// How far a line is indented; `None` where it says nothing.
@@ -321,6 +327,14 @@ aliases: {}
             assert_eq!(edited(&Edit::Remove(name), &text), "remotes: {}\n", "{text}");
         }
         assert!(edited(&add("On"), "").contains("\"On\":") && edited(&add("12"), "").contains("'12':"));
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_found_all_the_same() {
+        let file = "default-remote: 12\nremotes:\n  12:\n    addr: x\n  true:\n    addr: y\n";
+        assert_eq!(edited(&Edit::Remove("true"), file), file.replace("  true:\n    addr: y\n", ""));
+        assert_eq!(edited(&Edit::Rename("12", "a"), file), file.replace("12", "a"));
+        assert_eq!(edited(&Edit::Rename("a", "12"), &file.replace("12", "a")), file.replace("12", "'12'"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Lists that reach further than one pool, and filters.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http::Method;
 use lxd_storage::{
     ErrorKind, Field, Filter, Volume,
@@ -16,6 +18,7 @@ cases![
     pools_are_filtered_too,
     volumes_of_all_pools_are_listed,
     volumes_of_all_projects_are_listed,
+    what_goes_while_it_is_listed_is_no_error,
     usage_comes_with_the_list,
 ];
 
@@ -147,6 +150,39 @@ async fn volumes_of_all_projects_are_listed(ctx: Ctx) {
         volume.delete().await.unwrap();
     }
     ctx.client.request(Method::DELETE, &format!("/1.0/projects/{project}")).change().await.unwrap();
+}
+
+async fn what_goes_while_it_is_listed_is_no_error(ctx: Ctx) {
+    let mut stays = ctx.new_volume(&ctx.ready_pools()[0], "stays").await;
+    let stop = AtomicBool::new(false);
+    let others = async {
+        while !stop.load(Ordering::Relaxed) {
+            let mut pool = ctx.new_pool("goes").await;
+            ctx.new_volume(&pool.handle(), "v").await.delete().await.unwrap();
+            pool.delete().await.unwrap();
+            let project = ctx.name("goes");
+            let post = json!({"name": project, "config": {"features.storage.volumes": "true"}});
+            ctx.client.request(Method::POST, "/1.0/projects").json(&post).change().await.unwrap();
+            let there = ctx.ready_pools()[0].with_project(&*project);
+            ctx.new_volume(&there, "v").await.delete().await.unwrap();
+            ctx.client.request(Method::DELETE, &format!("/1.0/projects/{project}")).change().await.unwrap();
+        }
+    };
+    let lists = async {
+        for _ in 0..25 {
+            for listed in [
+                ctx.client.volumes().all().await.unwrap(),
+                ctx.client.volumes().all_projects().all().await.unwrap(),
+                ctx.ready_pools()[0].volumes().all_projects().await.unwrap(),
+            ] {
+                let found = listed.iter().filter(|volume| volume.name() == stays.name()).count();
+                assert_eq!(found, 1, "{listed:?}");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(others, lists);
+    stays.delete().await.unwrap();
 }
 
 async fn usage_comes_with_the_list(ctx: Ctx) {

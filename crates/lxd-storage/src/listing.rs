@@ -73,7 +73,7 @@ impl AllVolumes {
         self
     }
 
-    /// The volumes, as full objects and without snapshots.
+    /// The volumes, as full objects and without snapshots. A pool that goes while they are listed is no error.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a filter on what no volume has;
@@ -91,7 +91,13 @@ impl AllVolumes {
         let selection = Arc::new(self.selection.clone());
         let lists = some_at_once(pools, move |pool| {
             let selection = Arc::clone(&selection);
-            async move { pool.volumes().select(&selection).await }
+            async move {
+                match pool.volumes().select(&selection).await {
+                    // Gone since the pools were listed, and its volumes with it.
+                    Err(error) if error.is_not_found() && !pool.exists().await? => Ok(Vec::new()),
+                    listed => listed,
+                }
+            }
         });
         Ok(lists.await?.into_iter().flatten().collect())
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::Method;
 use lxd_storage::{
     ErrorKind, Field, Filter, Volume,
-    types::{Size, StorageVolumeSnapshotsPost, StorageVolumesPost, VolumeType},
+    types::{Size, StorageVolumeBackupsPost, StorageVolumeSnapshotsPost, StorageVolumesPost, VolumeType},
 };
 use serde_json::json;
 
@@ -20,6 +20,8 @@ cases![
     volumes_of_all_projects_are_listed,
     what_goes_while_it_is_listed_is_no_error,
     usage_comes_with_the_list,
+    all_that_belongs_to_a_volume_comes_with_it,
+    a_project_that_is_not_there_has_no_lists,
 ];
 
 fn names(volumes: &[Volume]) -> Vec<&str> {
@@ -158,7 +160,7 @@ async fn what_goes_while_it_is_listed_is_no_error(ctx: Ctx) {
     let others = async {
         while !stop.load(Ordering::Relaxed) {
             let mut pool = ctx.new_pool("goes").await;
-            ctx.new_volume(&pool.handle(), "v").await.delete().await.unwrap();
+            ctx.new_volume(pool.handle(), "v").await.delete().await.unwrap();
             pool.delete().await.unwrap();
             let project = ctx.name("goes");
             let post = json!({"name": project, "config": {"features.storage.volumes": "true"}});
@@ -200,4 +202,43 @@ async fn usage_comes_with_the_list(ctx: Ctx) {
         );
         volume.delete().await.unwrap();
     }
+}
+
+async fn all_that_belongs_to_a_volume_comes_with_it(ctx: Ctx) {
+    let pool = ctx.ready_pools().remove(0);
+    let mut volume = ctx.new_volume(&pool, "v").await;
+    for name in ["b", "a"] {
+        volume.snapshots().create(StorageVolumeSnapshotsPost::new(name)).await.unwrap();
+    }
+    volume.backups().create(StorageVolumeBackupsPost::new("pack").volume_only()).await.unwrap();
+    let at_once = ctx.client.server().await.unwrap().api_extensions.has("storage_volume_full");
+    ctx.sent.take();
+    let one = volume.handle().full().await.unwrap();
+    let requests = ctx.sent.take();
+    assert!(!at_once || requests.len() == 1, "{requests:?}");
+    let mine = Field::Name.eq(volume.name());
+    let by_pool = pool.volumes().full().await.unwrap();
+    let requests = ctx.sent.take();
+    assert!(!at_once || requests.len() == 1, "{requests:?}");
+    let everywhere = ctx.client.volumes().filtered(mine).all_projects().full().await.unwrap();
+    assert_eq!(everywhere.len(), 1, "{everywhere:?}");
+    let by_pool = by_pool.into_iter().find(|full| full.volume.name() == volume.name()).unwrap();
+    for full in [one, by_pool, everywhere.into_iter().next().unwrap()] {
+        assert_eq!(full.volume.object().config, volume.object().config);
+        let snapshots: Vec<&str> = full.snapshots.iter().map(|snapshot| snapshot.name()).collect();
+        assert_eq!(snapshots, ["b", "a"]);
+        assert_eq!(full.snapshots[0].get().await.unwrap().name(), "b");
+        let backups: Vec<&str> = full.backups.iter().map(|backup| backup.name()).collect();
+        assert_eq!(backups, ["pack"]);
+    }
+    volume.delete().await.unwrap();
+    assert!(volume.handle().full().await.unwrap_err().is_not_found());
+}
+
+async fn a_project_that_is_not_there_has_no_lists(ctx: Ctx) {
+    let nowhere = ctx.client.with_project(ctx.name("nowhere"));
+    let error = nowhere.volumes().all().await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+    let error = nowhere.storage_pool(ctx.daemon().pools()[0].as_str()).volumes().full().await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
 }

@@ -92,6 +92,7 @@ mod events;
 mod exchange;
 mod export;
 mod filter;
+mod full;
 mod import;
 mod listing;
 mod migration;
@@ -132,6 +133,7 @@ pub use self::{
     events::{EventItem, EventListener, Events},
     export::{Export, Exported},
     filter::{Field, Filter, FilterPlan},
+    full::VolumeFull,
     listing::{AllVolumes, VolumeUsage},
     migration::Migration,
     moving::MoveTo,

@@ -2,13 +2,21 @@
 
 use std::sync::Arc;
 
-use lxd_types::{StorageVolume, StorageVolumeState, VolumeType};
+use lxd_types::{StorageVolume, StorageVolumeFull, StorageVolumeState, VolumeType};
+use serde::de::DeserializeOwned;
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::{Client, Error, Filter, PoolHandle, Volume, Volumes, route::Route};
+use crate::{
+    Client, Error, Filter, PoolHandle, Volume, VolumeFull, Volumes,
+    full::{self, state_if_known},
+    route::Route,
+};
 
 /// So many requests of one list are under way at a time.
 const AT_ONCE: usize = 8;
+
+/// A pool that is there, and whose volumes are not found, is asked so often.
+const POOL_TRIES: usize = 4;
 
 /// The volumes of all pools of a server.
 ///
@@ -87,26 +95,65 @@ impl AllVolumes {
             };
             return Ok(objects.into_iter().map(named).collect());
         }
-        let pools = self.client.storage_pools().all().await?;
-        let selection = Arc::new(self.selection.clone());
-        let lists = some_at_once(pools, move |pool| {
+        let selection = self.shared_selection();
+        let lists = self.per_pool(move |volumes| {
             let selection = Arc::clone(&selection);
-            async move {
-                match pool.volumes().select(&selection).await {
-                    // Gone since the pools were listed, and its volumes with it.
-                    Err(error) if error.is_not_found() && !pool.exists().await? => Ok(Vec::new()),
-                    listed => listed,
-                }
-            }
+            async move { volumes.select(&selection).await }
         });
         Ok(lists.await?.into_iter().flatten().collect())
     }
 
-    /// The same with how full each volume is: one request more per volume, a few at a time.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn shared_selection(&self) -> Arc<Selection> {
+        Arc::new(self.selection.clone())
+    }
+
+    /// Asks something of the volumes of each pool, a few at a time.
+    pub(crate) async fn per_pool<T, F>(
+        &self,
+        ask: impl Fn(Volumes) -> F + Clone + Send + 'static,
+    ) -> Result<Vec<T>, Error>
+    where
+        T: Default + Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let pools = self.client.storage_pools().all().await?;
+        some_at_once(pools, move |pool| {
+            let ask = ask.clone();
+            async move {
+                let mut tries = 0;
+                loop {
+                    tries += 1;
+                    match ask(pool.volumes()).await {
+                        // Gone since the pools were listed, and its volumes with it; or gone and made anew under its
+                        // old name; or the project is gone, of which Incus says that it has all pools and also, asked
+                        // for one, that it has none. Only the list of pools tells these apart.
+                        Err(error) if error.is_not_found() && tries < POOL_TRIES => {
+                            let listed = pool.handle().client().storage_pools().all().await?;
+                            if listed.iter().all(|one| one.name() != pool.name()) {
+                                return Ok(T::default());
+                            }
+                        }
+                        answered => return answered,
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// The same with how full each volume is: in the same requests with the API extension `storage_volume_full`, else
+    /// by one more per volume, a few at a time.
     ///
     /// # Errors
     /// As [`all`](Self::all).
     pub async fn with_usage(&self) -> Result<Vec<VolumeUsage>, Error> {
+        if self.client.server().await?.api_extensions.has(full::EXTENSION) {
+            return Ok(usage_only(self.full().await?));
+        }
         usage_of(self.all().await?).await
     }
 }
@@ -130,11 +177,15 @@ impl Volumes {
         self.select(&Selection { all_projects: true, ..Selection::default() }).await
     }
 
-    /// All volumes with how full each is: one request more per volume, a few at a time.
+    /// All volumes with how full each is: in one request with the API extension `storage_volume_full`, else by one more
+    /// per volume, a few at a time.
     ///
     /// # Errors
     /// Those of [`all`](Self::all). A driver that doesn't count is no error.
     pub async fn with_usage(&self) -> Result<Vec<VolumeUsage>, Error> {
+        if self.pool().client().server().await?.api_extensions.has(full::EXTENSION) {
+            return Ok(usage_only(self.full().await?));
+        }
         usage_of(self.all().await?).await
     }
 
@@ -145,24 +196,48 @@ impl Volumes {
 }
 
 /// A volume out of a list, in its own project where the list is over all.
-fn placed(pool: &PoolHandle, object: StorageVolume, selection: &Selection) -> Volume {
+pub(crate) fn placed(pool: &PoolHandle, object: StorageVolume, selection: &Selection) -> Volume {
     if selection.all_projects && !object.project.is_empty() {
         return Volume::from_list(&pool.with_project(&*object.project), object);
     }
     Volume::from_list(pool, object)
 }
 
+/// An entry of a list of volumes.
+pub(crate) trait Entry: DeserializeOwned {
+    /// How deep the list must go to have such entries.
+    const RECURSION: &'static str;
+
+    fn volume(&self) -> &StorageVolume;
+}
+
+impl Entry for StorageVolume {
+    const RECURSION: &'static str = "1";
+
+    fn volume(&self) -> &StorageVolume {
+        self
+    }
+}
+
+impl Entry for StorageVolumeFull {
+    const RECURSION: &'static str = "2";
+
+    fn volume(&self) -> &StorageVolume {
+        &self.volume
+    }
+}
+
 /// One list, without the snapshots that most servers mix into it.
-async fn list(
+pub(crate) async fn list<E: Entry>(
     client: &Client,
     route: Result<Route, Error>,
     selection: &Selection,
-) -> Result<Vec<StorageVolume>, Error> {
+) -> Result<Vec<E>, Error> {
     let mut route = route?;
     if let Some(volume_type) = &selection.volume_type {
         route = route.name("volume type", volume_type.as_str())?;
     }
-    route = route.query("recursion", "1");
+    route = route.query("recursion", E::RECURSION);
     let mut extensions = Vec::new();
     route = if selection.all_projects {
         extensions.push("storage_volumes_all_projects");
@@ -179,8 +254,9 @@ async fn list(
             route = route.query("filter", &sent);
         }
     }
-    let objects: Option<Vec<StorageVolume>> = client.get(Ok(route), &extensions).await?.decode()?;
-    let wanted = |object: &StorageVolume| {
+    let objects: Option<Vec<E>> = client.get(Ok(route), &extensions).await?.decode()?;
+    let wanted = |entry: &E| {
+        let object = entry.volume();
         !object.is_snapshot() && selection.filter.as_ref().is_none_or(|filter| filter.matches_volume(object))
     };
     Ok(objects.unwrap_or_default().into_iter().filter(wanted).collect())
@@ -188,15 +264,13 @@ async fn list(
 
 async fn usage_of(volumes: Vec<Volume>) -> Result<Vec<VolumeUsage>, Error> {
     some_at_once(volumes, |volume| async move {
-        let state = match volume.state().await {
-            Ok(state) => Some(state),
-            // LXD 5.0 says so where the driver doesn't count, and images have no state; another may be gone by now.
-            Err(error) if error.server_message().is_some() && !error.is_forbidden() => None,
-            Err(error) => return Err(error),
-        };
-        Ok(VolumeUsage { volume, state })
+        Ok(VolumeUsage { state: state_if_known(volume.handle()).await?, volume })
     })
     .await
+}
+
+fn usage_only(full: Vec<VolumeFull>) -> Vec<VolumeUsage> {
+    full.into_iter().map(|full| VolumeUsage { volume: full.volume, state: full.state }).collect()
 }
 
 /// Does something with each, a few at a time, and gives the results in order. The first error ends it all.

@@ -34,7 +34,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`pool`], [`volume`] | the storage objects: get, put and post shapes |
+//! | [`pool`], [`volume`], [`volume_full`] | the storage objects: get, put and post shapes |
 //! | [`config`], [`size`] | the string-to-string config, its booleans and sizes |
 //! | [`drivers`] | what each storage driver takes: typed configs, and a table for programs |
 //! | [`lifespan`], [`schedule`], [`name_pattern`], [`file_mode`] | what else a key can hold |
@@ -72,6 +72,7 @@ pub mod size;
 pub mod snapshot;
 pub mod timestamp;
 pub mod volume;
+pub mod volume_full;
 
 #[doc(inline)]
 pub use self::{
@@ -106,6 +107,7 @@ pub use self::{
         StorageVolumePut, StorageVolumeSource, StorageVolumeState, StorageVolumeUsage, StorageVolumesPost,
         VolumeType,
     },
+    volume_full::StorageVolumeFull,
 };
 
 /// Fields that a server sent and this version of the crate does not know, by their JSON name.

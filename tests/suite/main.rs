@@ -7,6 +7,7 @@
 
 mod attach;
 mod backups;
+mod blocking;
 mod cluster;
 mod content;
 mod copies;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ("migration", migration::CASES),
         ("snapshots", snapshots::CASES),
         ("backups", backups::CASES),
+        ("blocking", blocking::CASES),
         ("attach", attach::CASES),
         ("cluster", cluster::CASES),
         ("ensure", ensure::CASES),

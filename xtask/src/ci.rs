@@ -26,7 +26,7 @@ const CRATES: [&str; 4] = ["lxd-types", "lxd-transport", "lxd-storage", "lxd-rem
 const FEATURES: [(&str, &[&str]); 4] = [
     ("lxd-types", &[]),
     ("lxd-transport", &["unix", "tls", "ring", "aws-lc-rs", "system-roots", "tower"]),
-    ("lxd-storage", &["unix", "tls"]),
+    ("lxd-storage", &["unix", "tls", "blocking"]),
     ("lxd-remotes", &[]),
 ];
 

@@ -71,12 +71,15 @@
 //! |---|---|---|
 //! | `unix` | yes | Unix sockets, and finding the local server |
 //! | `tls` | no | HTTPS with client certificates; cryptography by ring |
+//! | `blocking` | no | `Blocking`: the same calls from code that isn't async |
 //!
 //! Without any, [`Client::new`] takes a transport of your own.
 
 mod attach;
 mod backup;
 mod backups;
+#[cfg(feature = "blocking")]
+mod blocking;
 mod check;
 mod classify;
 mod client;
@@ -114,6 +117,8 @@ mod volumes;
 mod wait;
 mod websocket;
 
+#[cfg(feature = "blocking")]
+pub use self::blocking::Blocking;
 #[doc(no_inline)]
 pub use lxd_transport as transport;
 #[doc(no_inline)]

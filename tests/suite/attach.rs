@@ -18,11 +18,7 @@ cases![
 ];
 
 async fn new_instance(ctx: &Ctx) -> String {
-    let name = ctx.name("i").to_ascii_lowercase();
-    let root = json!({"root": {"type": "disk", "path": "/", "pool": "dir0"}});
-    let post = json!({"name": name, "type": "container", "source": {"type": "none"}, "devices": root, "profiles": []});
-    ctx.client.request(Method::POST, "/1.0/instances").json(&post).change().await.unwrap();
-    name
+    ctx.new_instance(&json!({"root": {"type": "disk", "path": "/", "pool": "dir0"}})).await
 }
 
 async fn new_profile(ctx: &Ctx) -> String {

@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use http::Method;
 use lxd_storage::{
     Client, PoolHandle, Volume,
     transport::{
@@ -19,6 +20,7 @@ use lxd_storage::{
     types::{StoragePoolsPost, StorageVolumesPost},
 };
 use lxd_tests::{Daemon, Lab, Slot};
+use serde_json::{Value, json};
 
 /// One test, to be run on every server and transport.
 pub(crate) struct Case {
@@ -125,6 +127,20 @@ impl Ctx {
     /// Whether the server of the case is a cluster.
     pub(crate) fn is_cluster(&self) -> bool {
         self.slot == Slot::Member1
+    }
+
+    /// A new container, of which nothing is ever started. In a cluster it is on the member that clients talk to, where
+    /// local volumes are made too; left to themselves clusters put it anywhere.
+    pub(crate) async fn new_instance(&self, devices: &Value) -> String {
+        let name = self.name("i").to_ascii_lowercase();
+        let client = if self.is_cluster() { self.client.with_target("member1") } else { self.client.clone() };
+        let post = json!({"name": name, "source": {"type": "none"}, "devices": devices, "profiles": []});
+        client.request(Method::POST, "/1.0/instances").json(&post).change().await.unwrap();
+        name
+    }
+
+    pub(crate) async fn delete_instance(&self, name: &str) {
+        self.client.request(Method::DELETE, &format!("/1.0/instances/{name}")).change().await.unwrap();
     }
 
     /// A new volume in a pool.

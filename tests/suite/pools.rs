@@ -132,13 +132,7 @@ async fn used_by_is_typed(ctx: Ctx) {
     let root = json!({"root": {"type": "disk", "path": "/", "pool": pool.name()}});
     let request = ctx.client.request(Method::POST, "/1.0/profiles");
     request.json(&json!({"name": profile, "devices": root})).change().await.unwrap();
-    let instance = ctx.name("c");
-    let request = ctx.client.request(Method::POST, "/1.0/instances");
-    request
-        .json(&json!({"name": instance, "source": {"type": "none"}, "devices": root}))
-        .change()
-        .await
-        .unwrap();
+    let instance = ctx.new_instance(&root).await;
 
     pool.sync().await.unwrap();
     let users: Vec<UsedBy> = pool.used_by().await.unwrap().into_iter().map(|user| user.used_by).collect();
@@ -156,7 +150,7 @@ async fn used_by_is_typed(ctx: Ctx) {
     );
     assert!(!users.contains(&UsedBy::Other), "{users:?}");
 
-    ctx.client.request(Method::DELETE, &format!("/1.0/instances/{instance}")).change().await.unwrap();
+    ctx.delete_instance(&instance).await;
     ctx.client.request(Method::DELETE, &format!("/1.0/profiles/{profile}")).change().await.unwrap();
     volume.delete().await.unwrap();
     pool.delete().await.unwrap();

@@ -4,7 +4,7 @@ use http::Method;
 use lxd_storage::{
     ErrorKind, MoveTo,
     transport::Reached,
-    types::{ContentType, Patch, Size, StorageVolumesPost, VolumeType},
+    types::{ContentType, Patch, Size, StorageVolumePut, StorageVolumesPost, VolumeType},
 };
 use serde_json::json;
 
@@ -16,6 +16,7 @@ cases![
     create_refuses_before_sending,
     block_volumes,
     every_type_is_readable,
+    what_a_type_does_not_take_is_not_sent,
     save_keeps_the_description,
     put_and_patch_read_back,
     raw_put_and_raw_patch_do_not_read_back,
@@ -110,14 +111,8 @@ async fn block_volumes(ctx: Ctx) {
 
 async fn every_type_is_readable(ctx: Ctx) {
     for pool in ctx.ready_pools() {
-        let instance = ctx.name("c");
         let root = json!({"root": {"type": "disk", "path": "/", "pool": pool.name()}});
-        let request = ctx.client.request(Method::POST, "/1.0/instances");
-        request
-            .json(&json!({"name": instance, "source": {"type": "none"}, "devices": root}))
-            .change()
-            .await
-            .unwrap();
+        let instance = ctx.new_instance(&root).await;
 
         let volume = pool.volumes().get(VolumeType::Container, &instance).await.unwrap();
         assert_eq!((volume.volume_type(), volume.name()), (&VolumeType::Container, &*instance));
@@ -134,11 +129,49 @@ async fn every_type_is_readable(ctx: Ctx) {
         }
         let error = pool.volumes().all_of(&VolumeType::from("quilt")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
-        // Renaming an instance's volume is the instance's business, and the server says so.
-        assert_eq!(volume.handle().rename("other").await.unwrap_err().kind(), ErrorKind::InvalidInput);
+        // What belongs to the instance can be edited, and its snapshots seen.
+        let set = |put: &mut StorageVolumePut| {
+            put.config.set("user.k", "v");
+        };
+        let edited = volume.handle().edit(set).await.unwrap();
+        assert_eq!(edited.config().text("user.k"), Some("v"));
+        assert!(volume.snapshots().all().await.unwrap().is_empty());
+        assert!(volume.handle().full().await.unwrap().backups.is_empty());
 
-        ctx.client.request(Method::DELETE, &format!("/1.0/instances/{instance}")).change().await.unwrap();
+        ctx.delete_instance(&instance).await;
     }
+}
+
+async fn what_a_type_does_not_take_is_not_sent(ctx: Ctx) {
+    let pool = ctx.ready_pools().remove(0);
+    ctx.client.server().await.unwrap();
+    ctx.sent.take();
+    for volume_type in [VolumeType::Container, VolumeType::VirtualMachine, VolumeType::Image] {
+        let volume = pool.volume(volume_type.clone(), "v");
+        let snapshot = volume.snapshot("s");
+        let mut errors = vec![
+            volume.rename("other").await.unwrap_err(),
+            volume.move_to(MoveTo::pool("other")).await.unwrap_err(),
+            volume.raw_patch(&Patch::default()).await.unwrap_err(),
+            volume.copy_to_server(&pool).await.unwrap_err(),
+            volume.backups().all().await.unwrap_err(),
+            volume.export().open().await.unwrap_err(),
+            snapshot.rename("other").await.unwrap_err(),
+            snapshot.delete().await.unwrap_err(),
+        ];
+        if volume_type == VolumeType::Image {
+            errors.push(volume.state().await.unwrap_err());
+        } else {
+            errors.push(volume.delete().await.unwrap_err());
+        }
+        for error in errors {
+            assert_eq!(
+                (error.kind(), error.request_reached_server()),
+                (ErrorKind::InvalidInput, Reached::No)
+            );
+        }
+    }
+    assert_eq!(ctx.sent.take(), Vec::<String>::new());
 }
 
 async fn save_keeps_the_description(ctx: Ctx) {
@@ -303,21 +336,15 @@ async fn delete_and_use_afterwards(ctx: Ctx) {
 async fn delete_of_a_volume_in_use(ctx: Ctx) {
     let pool = ctx.ready_pools().remove(0);
     let mut volume = ctx.new_volume(&pool, "v").await;
-    let instance = ctx.name("c");
     let devices = json!({
         "root": {"type": "disk", "path": "/", "pool": pool.name()},
         "data": {"type": "disk", "path": "/data", "pool": pool.name(), "source": volume.name()},
     });
-    let request = ctx.client.request(Method::POST, "/1.0/instances");
-    request
-        .json(&json!({"name": instance, "source": {"type": "none"}, "devices": devices}))
-        .change()
-        .await
-        .unwrap();
+    let instance = ctx.new_instance(&devices).await;
     let error = volume.delete().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InUse, "{error:?}");
 
-    ctx.client.request(Method::DELETE, &format!("/1.0/instances/{instance}")).change().await.unwrap();
+    ctx.delete_instance(&instance).await;
     volume.delete().await.unwrap();
 }
 

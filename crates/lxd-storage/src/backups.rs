@@ -40,6 +40,7 @@ impl Backups {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) for the volume.
     pub async fn all(&self) -> Result<Vec<Backup>, Error> {
+        self.volume.only_custom("list backups of")?;
         let client = self.volume.client();
         let route = self.route().map(|route| client.scoped(route.query("recursion", "1")));
         let objects: Option<Vec<StorageVolumeBackup>> =

@@ -76,9 +76,12 @@ impl VolumeFull {
 
 /// How full a volume is, where its server knows.
 pub(crate) async fn state_if_known(volume: &VolumeHandle) -> Result<Option<StorageVolumeState>, Error> {
+    if *volume.volume_type() == VolumeType::Image {
+        return Ok(None);
+    }
     match volume.state().await {
         Ok(state) => Ok(Some(state)),
-        // LXD 5.0 says so where the driver doesn't count, and images have no state; another may be gone by now.
+        // LXD 5.0 says so where the driver doesn't count; another may be gone by now.
         Err(error) if error.server_message().is_some() && !error.is_forbidden() => Ok(None),
         Err(error) => Err(error),
     }

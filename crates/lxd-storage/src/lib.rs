@@ -97,6 +97,7 @@ mod export;
 mod filter;
 mod full;
 mod import;
+mod legal;
 mod listing;
 mod migration;
 mod moving;

@@ -170,6 +170,7 @@ impl Migration {
     }
 
     async fn run(mut self) -> Result<Volume, Error> {
+        self.source.only_custom("migrate")?;
         let name: Arc<str> = self.name.take().unwrap_or_else(|| self.source.name().into());
         let copy = self.pool.volume(self.source.volume_type().clone(), name);
         let before = copy.exists().await?;

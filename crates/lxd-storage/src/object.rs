@@ -36,7 +36,13 @@ pub(crate) trait Address: Clone {
         self.path().map(|route| self.server().scoped(route))
     }
 
+    /// Refuses a request that objects of this kind don't take.
+    fn takes(&self, _method: &Method) -> Result<(), Error> {
+        Ok(())
+    }
+
     fn request(&self, method: Method) -> Result<ChangeRequest, Error> {
+        self.takes(&method)?;
         Ok(ChangeRequest::new(method, self.scoped()?))
     }
 
@@ -101,6 +107,7 @@ pub(crate) trait Address: Clone {
 
     /// Patches what is there now, whose description stays unless the patch has one.
     async fn patch_once(&self, mut patch: Patch) -> Result<(), Error> {
+        self.takes(&Method::PATCH)?;
         let now = self.read().await?;
         patch.description.get_or_insert_with(|| Self::description(&now.object).to_owned());
         let change = self.change_some(&patch);

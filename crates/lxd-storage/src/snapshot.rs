@@ -145,6 +145,14 @@ impl Address for SnapshotHandle {
         format!("snapshot {:?} of volume {:?}", self.name, self.volume.name())
     }
 
+    fn takes(&self, method: &Method) -> Result<(), Error> {
+        match *method {
+            Method::POST => self.volume.only_custom("rename a snapshot of"),
+            Method::DELETE => self.volume.only_custom("delete a snapshot of"),
+            _ => Ok(()),
+        }
+    }
+
     fn description(object: &StorageVolumeSnapshot) -> &str {
         &object.description
     }

@@ -23,9 +23,21 @@ use crate::{
 /// What needs no knowledge of the volume's present state is done from here. [`get`](Self::get) gives a [`Volume`],
 /// which has the state too.
 ///
-/// What is legal depends on the type. `custom` volumes take everything here. `container`, `virtual-machine` and
-/// `image` volumes belong to instances and images: they can be read and their config replaced; servers refuse to
-/// patch, rename or move them, and delete only images.
+/// What is legal depends on the type, since all but `custom` volumes belong to instances and images. The rest is
+/// refused as [`InvalidInput`](crate::ErrorKind::InvalidInput) before anything is sent.
+///
+/// | | `custom` | `container`, `virtual-machine` | `image` |
+/// |---|---|---|---|
+/// | list, get, exists, used by | yes | yes | yes |
+/// | put, save, edit | yes | yes | yes |
+/// | state | yes | yes | no |
+/// | list and get snapshots | yes | yes | has none |
+/// | patch, rename, move, copy, migrate, rebuild | yes | no | no |
+/// | delete | yes | with its instance | yes |
+/// | take, rename, delete, restore snapshots | yes | with its instance | no |
+/// | backups, export | yes | no | no |
+/// | files, when it is a filesystem | yes | no | no |
+/// | attach to instances and profiles | yes | yes, on newer servers | no |
 #[derive(Clone, Debug)]
 pub struct VolumeHandle {
     pool: PoolHandle,
@@ -95,8 +107,11 @@ impl VolumeHandle {
     ///
     /// # Errors
     /// [`Server`](crate::ErrorKind::Server) from LXD 5.0 on drivers that don't count; newer servers answer without
-    /// usage there.
+    /// usage there. [`InvalidInput`](crate::ErrorKind::InvalidInput) for an image.
     pub async fn state(&self) -> Result<StorageVolumeState, Error> {
+        if self.volume_type == VolumeType::Image {
+            return Err(Error::invalid(format!("volume {:?} is an image, which has no state", self.name)));
+        }
         let route = self.path().map(|route| self.client().scoped(route.literal("state")));
         self.client().get(route, &["storage_volume_state"]).await?.decode()
     }
@@ -237,19 +252,6 @@ impl VolumeHandle {
             });
         Change::new(self.client(), request, |_| async { Ok(()) })
     }
-
-    /// Refuses what servers do with custom volumes only.
-    pub(crate) fn only_custom(&self, what: &str) -> Result<(), Error> {
-        if self.volume_type == VolumeType::Custom {
-            return Ok(());
-        }
-        let message = format!(
-            "cannot {what} volume {:?}: it is of type {:?}, and only \"custom\" volumes take that",
-            self.name,
-            self.volume_type.as_str()
-        );
-        Err(Error::invalid(message))
-    }
 }
 
 impl Address for VolumeHandle {
@@ -267,6 +269,10 @@ impl Address for VolumeHandle {
 
     fn in_words(&self) -> String {
         format!("volume {:?}", self.name)
+    }
+
+    fn takes(&self, method: &Method) -> Result<(), Error> {
+        self.takes_method(method)
     }
 
     fn description(object: &StorageVolume) -> &str {

@@ -18,6 +18,7 @@ cargo xtask ci [--list | STEP...]        every check that CI runs before the tes
 cargo xtask layers [--check-readme]      who may depend on whom, and what each layer costs
 cargo xtask config-keys [--check]        the typed configs and the driver table of lxd-types, from the list of facts
 cargo xtask bench [--quick]              what a request costs, beside bare hyper and pylxd
+cargo xtask bench transfer [--quick]     what exports, imports and relays cost, and their peak memory
 cargo xtask fixtures                     captures the answers that the tests of lxd-types read";
 
 fn main() -> ExitCode {

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::slot::{Family, in_path};
+use crate::slot::{Slot, in_path};
 
 /// Set by whoever wants the tests to do without real servers.
 pub const NO_SERVERS_VARIABLE: &str = "LXD_TESTS_NO_SERVERS";
@@ -15,18 +15,22 @@ pub(crate) fn wanted() -> bool {
     std::env::var_os(NO_SERVERS_VARIABLE).is_none()
 }
 
-/// Why a daemon of this family can't be started here; `Ok` if it can.
-pub(crate) fn check(family: Family) -> Result<(), String> {
+/// Why the daemon of a slot can't be started here; `Ok` if it can.
+pub(crate) fn check(slot: Slot) -> Result<(), String> {
     if !wanted() {
         return Err(format!("{NO_SERVERS_VARIABLE} is set"));
     }
-    for program in [family.client_program(), "setpriv", "setsid", "unshare"] {
+    for program in ["setpriv", "setsid", "unshare"] {
         if in_path(program).is_none() {
-            return Err(format!("{program} is not installed (Debian: {}, util-linux)", family.package()));
+            return Err(format!("{program} is not installed (Debian: util-linux)"));
         }
     }
-    if family.daemon_program().is_none() {
-        return Err(format!("its daemon is not installed (Debian: {})", family.package()));
+    let client = slot.client_program();
+    if in_path(&client).is_none() {
+        return Err(format!("{} is not installed ({})", client.display(), slot.package()));
+    }
+    if slot.daemon_program().is_none() {
+        return Err(format!("its daemon is not installed ({})", slot.package()));
     }
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if !is_root {

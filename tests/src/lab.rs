@@ -138,7 +138,7 @@ impl Lab {
         let mut lab = Self { daemons: Vec::new(), missing: Vec::new(), own: None };
         let mut available = Vec::new();
         for &slot in wanted {
-            match availability::check(slot.family()) {
+            match availability::check(slot) {
                 Ok(()) => available.push(slot),
                 Err(reason) => lab.missing.push((slot, reason)),
             }
@@ -182,7 +182,7 @@ fn missing(wanted: &[Slot], daemons: &[Daemon]) -> Vec<(Slot, String)> {
     let absent = wanted.iter().filter(|slot| daemons.iter().all(|daemon| daemon.slot != **slot));
     absent
         .map(|slot| {
-            let reason = availability::check(slot.family()).err();
+            let reason = availability::check(*slot).err();
             (*slot, reason.unwrap_or_else(|| "it is not among the servers that run already".to_owned()))
         })
         .collect()

@@ -1,6 +1,13 @@
 //! The places for daemons in a lab.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// Names the folder that Incus 7 was put into, where it is not `/opt/incus7`.
+const INCUS7_VARIABLE: &str = "LXD_TESTS_INCUS7";
 
 /// Which of the two families of servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +31,8 @@ pub enum Slot {
     Incus,
     /// A second Incus, to move volumes to.
     IncusB,
+    /// An Incus of the next major version, with libraries of its own.
+    Incus7,
     /// The first member of an LXD cluster, to which clients talk.
     Member1,
     /// Its second member.
@@ -34,8 +43,16 @@ pub enum Slot {
 
 impl Slot {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::LxdA, Self::LxdB, Self::Incus, Self::IncusB, Self::Member1, Self::Member2, Self::Member3];
+    pub const ALL: [Self; 8] = [
+        Self::LxdA,
+        Self::LxdB,
+        Self::Incus,
+        Self::IncusB,
+        Self::Incus7,
+        Self::Member1,
+        Self::Member2,
+        Self::Member3,
+    ];
 
     /// The members of the cluster, which come together or not at all.
     pub const CLUSTER: [Self; 3] = [Self::Member1, Self::Member2, Self::Member3];
@@ -44,7 +61,7 @@ impl Slot {
     #[must_use]
     pub fn family(self) -> Family {
         match self {
-            Self::Incus | Self::IncusB => Family::Incus,
+            Self::Incus | Self::IncusB | Self::Incus7 => Family::Incus,
             _ => Family::Lxd,
         }
     }
@@ -57,6 +74,7 @@ impl Slot {
             Self::LxdB => "lxd-b",
             Self::Incus => "incus",
             Self::IncusB => "incus-b",
+            Self::Incus7 => "incus7",
             Self::Member1 => "member1",
             Self::Member2 => "member2",
             Self::Member3 => "member3",
@@ -70,10 +88,46 @@ impl Slot {
             Self::LxdB => "127.0.0.2",
             Self::Incus => "127.0.0.3",
             Self::IncusB => "127.0.0.4",
+            Self::Incus7 => "127.0.0.5",
             Self::Member1 => "127.0.1.1",
             Self::Member2 => "127.0.1.2",
             Self::Member3 => "127.0.1.3",
         }
+    }
+
+    /// The command line client that goes with the daemon.
+    #[must_use]
+    pub fn client_program(self) -> PathBuf {
+        let name = self.family().client_program();
+        self.home().map_or_else(|| PathBuf::from(name), |home| home.join("usr/bin").join(name))
+    }
+
+    /// The daemon's program, if it is installed.
+    pub(crate) fn daemon_program(self) -> Option<PathBuf> {
+        let Some(home) = self.home() else { return self.family().daemon_program() };
+        Some(home.join("usr/libexec/incus/incusd")).filter(|path| path.exists())
+    }
+
+    /// Where the daemon looks for programs, if not where everybody does.
+    pub(crate) fn search_path(self) -> Option<OsString> {
+        let home = self.home()?;
+        let own = ["usr/libexec/incus", "usr/bin", "usr/sbin"].map(|folder| home.join(folder));
+        let everybodys = std::env::var_os("PATH").unwrap_or_default();
+        std::env::join_paths(own.into_iter().chain(std::env::split_paths(&everybodys))).ok()
+    }
+
+    /// What to install, for messages.
+    pub(crate) fn package(self) -> &'static str {
+        match self {
+            Self::Incus7 => ".ci/install-incus7",
+            _ => self.family().package(),
+        }
+    }
+
+    /// The folder with the daemon's programs and libraries, if it is not installed into the system.
+    fn home(self) -> Option<PathBuf> {
+        let named = || std::env::var_os(INCUS7_VARIABLE).map(PathBuf::from);
+        (self == Self::Incus7).then(|| named().unwrap_or_else(|| Path::new("/opt/incus7").to_owned()))
     }
 }
 
@@ -84,8 +138,7 @@ impl fmt::Display for Slot {
 }
 
 impl Family {
-    /// The daemon's program, if it is installed.
-    pub(crate) fn daemon_program(self) -> Option<PathBuf> {
+    fn daemon_program(self) -> Option<PathBuf> {
         match self {
             Self::Lxd => in_path("lxd"),
             Self::Incus => in_path("incusd")
@@ -93,8 +146,7 @@ impl Family {
         }
     }
 
-    /// The command line client's program.
-    pub(crate) fn client_program(self) -> &'static str {
+    fn client_program(self) -> &'static str {
         match self {
             Self::Lxd => "lxc",
             Self::Incus => "incus",
@@ -117,16 +169,16 @@ impl Family {
         }
     }
 
-    /// What to install, for messages.
-    pub(crate) fn package(self) -> &'static str {
+    fn package(self) -> &'static str {
         match self {
-            Self::Lxd => "lxd and lxd-client",
-            Self::Incus => "incus-base and incus-client",
+            Self::Lxd => "Debian: lxd and lxd-client",
+            Self::Incus => "Debian: incus-base and incus-client",
         }
     }
 }
 
-pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
+/// A program by its name or its whole path.
+pub(crate) fn in_path(program: impl AsRef<Path>) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+    std::env::split_paths(&path).map(|folder| folder.join(&program)).find(|candidate| candidate.is_file())
 }

@@ -41,7 +41,7 @@ impl Starting {
 
     /// Starts a daemon in the folder of one that ended.
     pub(crate) fn spawn_again(slot: Slot, dir: &Path, life: Life) -> Result<Self, String> {
-        let program = slot.family().daemon_program().ok_or("the daemon is not installed")?;
+        let program = slot.daemon_program().ok_or("the daemon is not installed")?;
         let log = fs::File::options()
             .create(true)
             .append(true)
@@ -62,6 +62,9 @@ impl Starting {
             .arg(program)
             .args(["--group", "root"]);
         command.env(slot.family().dir_variable(), dir).stdin(Stdio::null());
+        if let Some(path) = slot.search_path() {
+            command.env("PATH", path);
+        }
         command.stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
         let child = command.spawn().map_err(|error| format!("cannot start: {error}"))?;
         Ok(Self { slot, dir: dir.to_owned(), pid: child.id(), child: Some(child) })
@@ -151,13 +154,21 @@ impl Starting {
 
     /// Runs the server's own command line client.
     pub(crate) fn client(&self, arguments: &[&str]) -> Result<String, String> {
-        self.run(self.slot.family().client_program(), arguments, "")
+        self.run(self.slot.client_program(), arguments, "")
     }
 
     /// Runs a program of the server's family, with a text for it to read.
-    pub(crate) fn run(&self, program: &str, arguments: &[&str], input: &str) -> Result<String, String> {
+    pub(crate) fn run(
+        &self,
+        program: impl AsRef<Path>,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<String, String> {
         let family = self.slot.family();
-        let tell = |error: &dyn std::fmt::Display| format!("{program} {}: {error}", arguments.join(" "));
+        let program = program.as_ref();
+        let tell = |error: &dyn std::fmt::Display| {
+            format!("{} {}: {error}", program.display(), arguments.join(" "))
+        };
         let mut child = Command::new(program)
             .args(arguments)
             .env(family.dir_variable(), &self.dir)

@@ -19,7 +19,7 @@ use lxd_storage::{
     },
     types::{StoragePoolsPost, StorageVolumesPost},
 };
-use lxd_tests::{Daemon, Lab, Slot};
+use lxd_tests::{Daemon, Family, Lab, Slot};
 use serde_json::{Value, json};
 
 /// One test, to be run on every server and transport.
@@ -83,7 +83,10 @@ impl Ctx {
 
     /// Another server of the same family.
     pub(crate) fn other_daemon(&self) -> &Daemon {
-        let other = if self.slot == Slot::Incus { Slot::IncusB } else { Slot::LxdB };
+        let other = match self.slot.family() {
+            Family::Lxd => Slot::LxdB,
+            Family::Incus => Slot::IncusB,
+        };
         self.lab.daemon(other).unwrap()
     }
 

@@ -1,4 +1,4 @@
-//! One behavioural suite over {LXD, Incus, LXD cluster} x {Unix socket, TLS}, on real servers.
+//! One behavioural suite over {LXD, Incus 6, Incus 7, LXD cluster} x {Unix socket, TLS}, on real servers.
 //!
 //! Every case is an async function of a [`Ctx`] and runs once for each server and transport. Where a server can't be
 //! had, its cases are reported as ignored together with the reason; with `CI=true` that is a failure.
@@ -79,7 +79,13 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     let mut missing = Vec::new();
     // A client of a cluster talks to one of its members.
-    for (server, slot) in [("lxd", Slot::LxdA), ("incus", Slot::Incus), ("cluster", Slot::Member1)] {
+    let servers = [
+        ("lxd", Slot::LxdA),
+        ("incus", Slot::Incus),
+        ("incus7", Slot::Incus7),
+        ("cluster", Slot::Member1),
+    ];
+    for (server, slot) in servers {
         let absent = lab.as_ref().and_then(|lab| lab.daemon(slot).err());
         if let Some(reason) = &absent {
             missing.push(format!("{server}: {reason}"));

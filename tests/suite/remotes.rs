@@ -60,17 +60,18 @@ impl Folder {
 
     /// Runs the server's own command line client on this folder.
     fn run(&self, ctx: &Ctx, arguments: &[&str]) -> String {
-        let (program, variable) = match ctx.slot.family() {
-            Family::Lxd => ("lxc", "LXD_CONF"),
-            Family::Incus => ("incus", "INCUS_CONF"),
+        let program = ctx.slot.client_program();
+        let variable = match ctx.slot.family() {
+            Family::Lxd => "LXD_CONF",
+            Family::Incus => "INCUS_CONF",
         };
-        let mut command = Command::new(program);
+        let mut command = Command::new(&program);
         for name in ["LXD_DIR", "LXD_SOCKET", "INCUS_DIR", "INCUS_SOCKET"] {
             command.env_remove(name);
         }
         let output = command.args(arguments).env(variable, &self.0).stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program} {arguments:?}: {said}");
+        assert!(output.status.success(), "{} {arguments:?}: {said}", program.display());
         String::from_utf8(output.stdout).unwrap()
     }
 }

@@ -284,6 +284,7 @@ async fn values_are_read_as_the_server_reads_them(ctx: Ctx) {
 fn family(ctx: &Ctx) -> Family {
     match ctx.slot {
         Slot::Incus => Family::Incus60,
+        Slot::Incus7 => Family::IncusLatest,
         _ => Family::Lxd50,
     }
 }

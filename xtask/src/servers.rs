@@ -36,9 +36,9 @@ fn print(lab: &Lab) {
         match lab.daemon(slot) {
             Err(reason) => println!("{slot:<8} none: {reason}"),
             Ok(daemon) => {
-                let (variable, client) = match slot.family() {
-                    Family::Lxd => ("LXD_SOCKET", "lxc"),
-                    Family::Incus => ("INCUS_SOCKET", "incus"),
+                let variable = match slot.family() {
+                    Family::Lxd => "LXD_SOCKET",
+                    Family::Incus => "INCUS_SOCKET",
                 };
                 println!(
                     "{slot:<8} process {}, {}, pools {}",
@@ -46,7 +46,8 @@ fn print(lab: &Lab) {
                     daemon.https_url(),
                     daemon.pools().join(" ")
                 );
-                println!("{:<8} {variable}={} {client} storage list", "", daemon.socket().display());
+                let (socket, client) = (daemon.socket(), slot.client_program());
+                println!("{:<8} {variable}={} {} storage list", "", socket.display(), client.display());
             }
         }
     }

@@ -3,7 +3,9 @@
 use lxd_storage::{
     Client, ErrorKind,
     transport::{Identity, Reached, ServerTrust, Tls, fingerprint},
+    types::VolumeType,
 };
+use lxd_tests::Slot;
 
 use crate::ctx::{Ctx, cases};
 
@@ -39,9 +41,15 @@ async fn a_self_signed_server_is_not_trusted_by_an_authority(ctx: Ctx) {
 async fn a_caller_without_a_certificate_is_a_stranger(ctx: Ctx) {
     let trust = ServerTrust::certificate(ctx.daemon().certificate_pem().as_bytes()).unwrap();
     let client = Client::https(Tls::builder(ctx.daemon().https_url()).trust(trust).build().unwrap());
-    // The server describes itself to anyone, and does nothing else for them.
+    // The server describes itself to anyone, Incus 7 without its extensions, and does nothing else for them.
     let server = client.server().await.unwrap();
-    assert!(!server.is_trusted() && server.api_extensions.has("storage"));
+    assert!(!server.is_trusted());
+    let extensions = &server.api_extensions;
+    assert!(extensions.has("storage") || (extensions.is_empty() && ctx.slot == Slot::Incus7));
     let error = client.storage_pools().all().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Forbidden, "{error:?}");
+    // What needs an extension is refused to a stranger for being one, and not as if the server were too old.
+    let volume = client.storage_pool("dir0").volume(VolumeType::Custom, "v").with_project("default");
+    let error = volume.state().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Forbidden, "{error:?}");
 }

@@ -166,9 +166,8 @@ impl Starting {
     ) -> Result<String, String> {
         let family = self.slot.family();
         let program = program.as_ref();
-        let tell = |error: &dyn std::fmt::Display| {
-            format!("{} {}: {error}", program.display(), arguments.join(" "))
-        };
+        let tell =
+            |error: &dyn std::fmt::Display| format!("{} {}: {error}", program.display(), arguments.join(" "));
         let mut child = Command::new(program)
             .args(arguments)
             .env(family.dir_variable(), &self.dir)

@@ -99,18 +99,19 @@ async fn a_backup_lives_and_dies(ctx: Ctx) {
     let backups = volume.backups();
     assert!(backups.all().await.unwrap().is_empty());
     let at = "2030-01-02T03:04:05Z".parse().unwrap();
-    let post = StorageVolumeBackupsPost::new("b é%").with_expiry(Expiry::At(at)).volume_only();
+    let odd = ctx.odd("b é%");
+    let post = StorageVolumeBackupsPost::new(&*odd).with_expiry(Expiry::At(at)).volume_only();
     let backup = backups.create(post.with_compression(Compression::None)).await.unwrap();
-    assert_eq!((backup.name(), backup.expiry(), backup.is_volume_only()), ("b é%", Expiry::At(at), true));
+    assert_eq!((backup.name(), backup.expiry(), backup.is_volume_only()), (&*odd, Expiry::At(at), true));
     assert!(backup.created_at().is_some() && !backup.is_optimized());
-    assert_eq!(backups.all().await.unwrap()[0].name(), "b é%");
+    assert_eq!(backups.all().await.unwrap()[0].name(), odd);
 
-    let taken = backups.create(StorageVolumeBackupsPost::new("b é%")).await.unwrap_err();
+    let taken = backups.create(StorageVolumeBackupsPost::new(&*odd)).await.unwrap_err();
     assert!(taken.is_already_exists(), "{taken:?}");
     backups.create(StorageVolumeBackupsPost::new("other")).await.unwrap();
     assert!(backup.rename("other").await.unwrap_err().is_already_exists());
     let renamed = backup.rename("second").await.unwrap();
-    assert!(backups.exists("second").await.unwrap() && !backups.exists("b é%").await.unwrap());
+    assert!(backups.exists("second").await.unwrap() && !backups.exists(&odd).await.unwrap());
     assert!(renamed.download().await.unwrap().size().unwrap() > 5_000_000);
     renamed.delete().await.unwrap();
     assert_eq!(backups.get("second").await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -139,7 +140,9 @@ async fn what_is_exported_comes_back_whole(ctx: Ctx) {
         assert_eq!(exported.bytes, fs::metadata(&file).unwrap().len());
         assert_eq!((exported.sha256, exported.leftover), (Some(sha256(&file)), None));
         let last = receiver.into_iter().last().unwrap();
-        assert_eq!((last.bytes, last.total), (exported.bytes, Some(exported.bytes)));
+        // Who packs into the connection can't know how much it will be.
+        let total = (!ctx.has("direct_backup").await).then_some(exported.bytes);
+        assert_eq!((last.bytes, last.total), (exported.bytes, total));
 
         let upload = Upload::file(&file).await.unwrap();
         let mut copy = pool.volumes().import_backup(upload, Some(&ctx.name("cöpy"))).await.unwrap();
@@ -215,7 +218,8 @@ async fn an_export_leaves_nothing_behind(ctx: Ctx) {
     assert!(has_no_backup(&volume).await);
     let mut download = volume.export().open().await.unwrap();
     download.chunk().await.unwrap().unwrap();
-    assert_eq!(volume.backups().all().await.unwrap().len(), 1);
+    let on_the_server = usize::from(!ctx.has("direct_backup").await);
+    assert_eq!(volume.backups().all().await.unwrap().len(), on_the_server);
     drop(download);
     assert!(has_no_backup(&volume).await);
     assert_eq!(folder.names(), Vec::<String>::new());

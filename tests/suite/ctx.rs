@@ -100,6 +100,37 @@ impl Ctx {
         format!("{what}{}", self.prefix)
     }
 
+    /// An odd name, as odd as the server takes it: Incus 7 wants no white space, none of `$?&+"'*` and the backtick, and
+    /// a letter or digit at both ends.
+    pub(crate) fn odd(&self, name: &str) -> String {
+        if !self.is_picky() {
+            return name.to_owned();
+        }
+        let mut odd = String::new();
+        for c in name.chars() {
+            match c {
+                ' ' => odd.push(';'),
+                '$' | '?' | '&' | '+' | '"' | '\'' | '`' | '*' => {
+                    odd.push_str(&format!("%{:02X}", u32::from(c)))
+                }
+                other => odd.push(other),
+            }
+        }
+        let plain = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+        let (before, after) = (plain(odd.chars().next()), plain(odd.chars().last()));
+        format!("{}{odd}{}", if before { "" } else { "x" }, if after { "" } else { "x" })
+    }
+
+    /// Whether the server refuses many of the names that others take.
+    pub(crate) fn is_picky(&self) -> bool {
+        self.slot == Slot::Incus7
+    }
+
+    /// Whether the server has an API extension.
+    pub(crate) async fn has(&self, extension: &str) -> bool {
+        self.client.server().await.unwrap().api_extensions.has(extension)
+    }
+
     pub(crate) fn pool(&self, name: &str) -> PoolHandle {
         self.client.storage_pool(name)
     }

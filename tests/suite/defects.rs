@@ -34,12 +34,16 @@ async fn d01_names_in_lists_are_names(ctx: Ctx) {
     let body = json!({"name": project, "config": {"features.storage.volumes": "true", "features.profiles": "false"}});
     ctx.client.request(Method::POST, "/1.0/projects").json(&body).change().await.unwrap();
     let pool = ctx.ready_pools().remove(0).with_project(&*project);
-    let mut volume = pool.volumes().create(StorageVolumesPost::new("100% é")).await.unwrap();
-    let path = format!("/1.0/storage-pools/{}/volumes/custom/100%25%20%C3%A9/snapshots", pool.name());
+    let (name, encoded) = match ctx.is_picky() {
+        false => ("100% é", "100%25%20%C3%A9"),
+        true => ("100%é1", "100%25%C3%A91"),
+    };
+    let mut volume = pool.volumes().create(StorageVolumesPost::new(name)).await.unwrap();
+    let path = format!("/1.0/storage-pools/{}/volumes/custom/{encoded}/snapshots", pool.name());
     pool.client().request(Method::POST, &path).json(&json!({"name": "s"})).change().await.unwrap();
 
     let all = pool.volumes().all().await.unwrap();
-    assert_eq!(all.iter().map(|volume| volume.name()).collect::<Vec<_>>(), ["100% é"]);
+    assert_eq!(all.iter().map(|volume| volume.name()).collect::<Vec<_>>(), [name]);
     assert_eq!(all[0].volume_type(), &VolumeType::Custom);
     volume.delete().await.unwrap();
     ctx.client.request(Method::DELETE, &format!("/1.0/projects/{project}")).change().await.unwrap();
@@ -86,8 +90,8 @@ async fn d05_a_failed_rename_keeps_the_old_name(ctx: Ctx) {
 
 async fn d06_names_are_encoded(ctx: Ctx) {
     let mut pool = ctx.new_pool("p").await;
-    for name in ["a b", "a%20b", "a?b", "a#b"] {
-        let mut volume = pool.volumes().create(StorageVolumesPost::new(name)).await.unwrap();
+    for name in ["a b", "a%20b", "a?b", "a#b"].map(|name| ctx.odd(name)) {
+        let mut volume = pool.volumes().create(StorageVolumesPost::new(&*name)).await.unwrap();
         assert_eq!(pool.volumes().all().await.unwrap().len(), 1);
         assert_eq!(volume.get().await.unwrap().object().name, name);
         volume.delete().await.unwrap();

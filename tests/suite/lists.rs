@@ -32,7 +32,8 @@ fn names(volumes: &[Volume]) -> Vec<&str> {
 
 async fn a_filter_is_exact_on_every_server(ctx: Ctx) {
     let mut pool = ctx.new_pool("p").await;
-    let owners = [("a", "x"), ("A", "x y"), ("b c", "é.*"), ("b+c", "")];
+    let (space, plus) = (&*ctx.odd("b c"), &*ctx.odd("b+c"));
+    let owners = [("a", "x"), ("A", "x y"), (space, "é.*"), (plus, "")];
     let mut made = Vec::new();
     for (name, owner) in owners {
         let post = StorageVolumesPost::new(name).with_config("user.owner", owner).with_description("a. (b)");
@@ -42,19 +43,18 @@ async fn a_filter_is_exact_on_every_server(ctx: Ctx) {
     let owner = || Field::config("user.owner");
     let questions: [(Filter, &[&str]); 9] = [
         (Field::Name.eq("a"), &["a"]),
-        (Field::Name.ne("a"), &["A", "b c", "b+c"]),
-        (owner().eq("x y").or(owner().eq("é.*")), &["A", "b c"]),
-        (owner().eq(""), &["b+c"]),
-        (!owner().eq("x"), &["A", "b c", "b+c"]),
+        (Field::Name.ne("a"), &["A", space, plus]),
+        (owner().eq("x y").or(owner().eq("é.*")), &["A", space]),
+        (owner().eq(""), &[plus]),
+        (!owner().eq("x"), &["A", space, plus]),
         (Field::Name.eq("b.c"), &[]),
-        (Field::Description.eq("a. (b)").and(Field::Name.eq("b c").or(Field::Name.eq("a"))), &["a", "b c"]),
+        (Field::Description.eq("a. (b)").and(Field::Name.eq(space).or(Field::Name.eq("a"))), &["a", space]),
         (Field::VolumeType.eq("image"), &[]),
-        (
-            !(Field::Name.eq("a").and(owner().eq("x")).or(Field::ContentType.eq("block"))),
-            &["A", "b c", "b+c"],
-        ),
+        (!(Field::Name.eq("a").and(owner().eq("x")).or(Field::ContentType.eq("block"))), &["A", space, plus]),
     ];
     for (filter, expected) in questions {
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
         let found = pool.volumes().filtered(filter.clone()).await.unwrap();
         assert_eq!(names(&found), expected, "{filter:?}");
     }

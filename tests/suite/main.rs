@@ -79,12 +79,8 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     let mut missing = Vec::new();
     // A client of a cluster talks to one of its members.
-    let servers = [
-        ("lxd", Slot::LxdA),
-        ("incus", Slot::Incus),
-        ("incus7", Slot::Incus7),
-        ("cluster", Slot::Member1),
-    ];
+    let servers =
+        [("lxd", Slot::LxdA), ("incus", Slot::Incus), ("incus7", Slot::Incus7), ("cluster", Slot::Member1)];
     for (server, slot) in servers {
         let absent = lab.as_ref().and_then(|lab| lab.daemon(slot).err());
         if let Some(reason) = &absent {

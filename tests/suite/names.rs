@@ -39,7 +39,8 @@ async fn odd_names_are_told_apart(ctx: Ctx) {
             Err(error) => assert_refused_by_server(name, &error),
         }
     }
-    assert!(created.len() >= 12, "only {} of the names were accepted", created.len());
+    let least = if ctx.is_picky() { 5 } else { 12 };
+    assert!(created.len() >= least, "only {} of the names were accepted", created.len());
 
     let mut listed: Vec<String> =
         pool.volumes().all().await.unwrap().iter().map(|v| v.name().to_owned()).collect();
@@ -72,7 +73,7 @@ async fn generated_names_come_back_unchanged(ctx: Ctx) {
     let names = proptest::string::string_regex(names).unwrap();
     let mut accepted = 0;
     for _ in 0..40 {
-        let name = names.new_tree(&mut runner).unwrap().current();
+        let name = ctx.odd(&names.new_tree(&mut runner).unwrap().current());
         match create(&pool, &name).await {
             Err(error) => assert_refused_by_server(&name, &error),
             Ok(mut volume) => {
@@ -88,7 +89,8 @@ async fn generated_names_come_back_unchanged(ctx: Ctx) {
         }
         assert!(sentinel.exists().await.unwrap(), "{name:?} touched another volume");
     }
-    assert!(accepted >= 20, "only {accepted} of 40 names were accepted");
+    // Half of the names are too long for servers that draw the line at 64 letters.
+    assert!(accepted >= if ctx.is_picky() { 12 } else { 20 }, "only {accepted} of 40 names were accepted");
     sentinel.sync().await.unwrap();
     assert!(sentinel.config().is_empty(), "another volume's key landed here");
     sentinel.delete().await.unwrap();

@@ -127,7 +127,8 @@ async fn attributes_are_typed(ctx: Ctx) {
 
 async fn used_by_is_typed(ctx: Ctx) {
     let mut pool = ctx.new_pool("used").await;
-    let mut volume = pool.volumes().create(StorageVolumesPost::new("odd é 100%25")).await.unwrap();
+    let odd = ctx.odd("odd é 100%25");
+    let mut volume = pool.volumes().create(StorageVolumesPost::new(&*odd)).await.unwrap();
     let profile = ctx.name("profile");
     let root = json!({"root": {"type": "disk", "path": "/", "pool": pool.name()}});
     let request = ctx.client.request(Method::POST, "/1.0/profiles");
@@ -136,9 +137,8 @@ async fn used_by_is_typed(ctx: Ctx) {
 
     pool.sync().await.unwrap();
     let users: Vec<UsedBy> = pool.used_by().await.unwrap().into_iter().map(|user| user.used_by).collect();
-    let volume_name = "odd é 100%25".to_owned();
     let expected =
-        UsedBy::Volume { pool: pool.name().to_owned(), volume_type: VolumeType::Custom, name: volume_name };
+        UsedBy::Volume { pool: pool.name().to_owned(), volume_type: VolumeType::Custom, name: odd };
     assert!(users.contains(&expected), "{users:?}");
     assert!(
         users.iter().any(|user| matches!(user, UsedBy::Profile { name, .. } if *name == profile)),

@@ -270,7 +270,7 @@ async fn rename_in_place(ctx: Ctx) {
     for pool in ctx.ready_pools() {
         let mut volume = ctx.new_volume(&pool, "old").await;
         std::fs::write(ctx.content(&volume).join("file"), b"content").unwrap();
-        let (old, new) = (volume.name().to_owned(), ctx.name("new & improved"));
+        let (old, new) = (volume.name().to_owned(), ctx.name(&ctx.odd("new & improved")));
         volume.rename(&*new).await.unwrap();
         assert_eq!((volume.name(), &*volume.object().name), (&*new, &*new));
         assert!(!pool.volumes().exists(VolumeType::Custom, &old).await.unwrap());

@@ -6,7 +6,9 @@ use std::{borrow::Cow, fmt, str::FromStr};
 /// fields, or several of both with `, ` between them.
 ///
 /// Parsing follows the servers: the case of letters doesn't count, months and days of the week may be written by their
-/// first three letters, and days of the week go from 0, which is Sunday, to 6.
+/// first three letters, and days of the week go from 0, which is Sunday, to 6. Incus 7 reads more than that, such as a
+/// sixth field, `7` for Sunday or `L` for the last day of a month; what no other server reads is refused here, and can
+/// be read and set as text.
 ///
 /// ```
 /// use lxd_types::Schedule;

@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         ("remotes", remotes::CASES),
     ];
     let mut trials = Vec::new();
-    let mut missing = Vec::new();
+    let (mut missing, mut required) = (Vec::new(), false);
     // A client of a cluster talks to one of its members.
     let servers =
         [("lxd", Slot::LxdA), ("incus", Slot::Incus), ("incus7", Slot::Incus7), ("cluster", Slot::Member1)];
@@ -85,6 +85,7 @@ fn main() -> ExitCode {
         let absent = lab.as_ref().and_then(|lab| lab.daemon(slot).err());
         if let Some(reason) = &absent {
             missing.push(format!("{server}: {reason}"));
+            required |= slot.is_required();
         }
         for wire in [Wire::Unix, Wire::Tls] {
             for (module, cases) in modules {
@@ -106,7 +107,7 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The servers end here, before the process does, whatever the cases did.
     drop(lab);
-    if !missing.is_empty() && std::env::var("CI").is_ok_and(|ci| ci == "true") {
+    if required && std::env::var("CI").is_ok_and(|ci| ci == "true") {
         eprintln!("CI=true: a missing real server is an error");
         return ExitCode::FAILURE;
     }

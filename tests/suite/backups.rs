@@ -357,7 +357,11 @@ async fn every_kind_of_upload_arrives(ctx: Ctx) {
         Upload::stream(stream.into_stream(), None),
     ];
     for upload in uploads {
+        let (sender, told) = std::sync::mpsc::channel();
+        let upload = upload.with_progress(move |done| sender.send(done.bytes).unwrap());
         let mut copy = pool.volumes().import_backup(upload, Some(&ctx.name("copy"))).await.unwrap();
+        let told: Vec<u64> = told.iter().collect();
+        assert!(told.is_sorted() && told.last() > Some(&0), "{told:?}");
         assert_eq!(contents(&ctx.content(&volume)), contents(&ctx.content(&copy)));
         copy.delete().await.unwrap();
     }

@@ -16,6 +16,7 @@ mod cut;
 mod defects;
 mod ensure;
 mod events;
+mod files;
 mod lists;
 mod migration;
 mod names;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         ("cluster", cluster::CASES),
         ("ensure", ensure::CASES),
         ("events", events::CASES),
+        ("files", files::CASES),
         ("copies", copies::CASES),
         ("lists", lists::CASES),
         ("typed_config", typed_config::CASES),

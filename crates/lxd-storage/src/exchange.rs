@@ -43,6 +43,14 @@ pub(crate) struct Answer {
     content: Content,
 }
 
+/// What a request for content brought.
+pub(crate) enum Opened {
+    /// Content of any length.
+    Content(Response<Body>),
+    /// An answer of the API instead.
+    Answer(Answer),
+}
+
 /// What was found in the envelope, which is read once.
 enum Content {
     /// A result: where in the body its metadata is, if there is any.
@@ -118,6 +126,23 @@ impl Exchange {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response<Body>, Error> {
+        match self.open(method, uri, headers, body).await? {
+            Opened::Content(response) => Ok(response),
+            Opened::Answer(answer) => {
+                let message = "an answer of the API where content was expected";
+                Err(answer.answered().explain(Error::new(ErrorKind::Decode, message)))
+            }
+        }
+    }
+
+    /// Sends a request whose answer is either content of any length or a result of the API.
+    pub(crate) async fn open(
+        &self,
+        method: Method,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Opened, Error> {
         let content = if body.is_empty() { Body::empty() } else { Body::from(body) };
         let request = self.request_with(&method, &uri, headers, content);
         let response = match self.transport.send_within(request, Limits::TRANSFER).await {
@@ -130,11 +155,25 @@ impl Exchange {
             .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
         if response.status().is_success() && !is_json {
             tracing::debug!(%method, %uri, status = response.status().as_u16(), "streaming");
-            return Ok(response);
+            return Ok(Opened::Content(response));
         }
-        let answer = self.judge(response, method, uri).await?;
-        let message = "an answer of the API where content was expected";
-        Err(answer.answered().explain(Error::new(ErrorKind::Decode, message)))
+        self.judge(response, method, uri).await.map(Opened::Answer)
+    }
+
+    /// Asks for the headers alone. An error has no text of the server's then, only its status.
+    pub(crate) async fn head(&self, uri: Uri) -> Result<HeaderMap, Error> {
+        let method = Method::HEAD;
+        let request = self.request_with(&method, &uri, HeaderMap::new(), Body::empty());
+        let response = match self.transport.send_within(request, self.limits).await {
+            Ok(response) => response,
+            Err(error) => return Err(noted(Error::from(error).with_request(&method, &uri))),
+        };
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_parts().0.headers);
+        }
+        let text = status.canonical_reason().unwrap_or("no reason given");
+        Err(noted(Answered { method: &method, uri: &uri, status, body: b"" }.server_error(0, text)))
     }
 
     /// Asks for another protocol. Anything but that is an error. What goes out is `full`; errors and logs show `uri`,

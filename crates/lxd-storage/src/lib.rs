@@ -84,6 +84,7 @@ mod check;
 mod classify;
 mod client;
 mod cluster;
+mod connect;
 mod copying;
 mod create_on_members;
 mod created;
@@ -94,6 +95,9 @@ mod etag;
 mod events;
 mod exchange;
 mod export;
+mod file_headers;
+mod file_path;
+mod files;
 mod filter;
 mod full;
 mod import;
@@ -138,6 +142,7 @@ pub use self::{
     etag::ETag,
     events::{EventItem, EventListener, Events},
     export::{Export, Exported},
+    files::{FileContent, Files},
     filter::{Field, Filter, FilterPlan},
     full::VolumeFull,
     listing::{AllVolumes, VolumeUsage},

@@ -57,6 +57,7 @@ pub mod drivers;
 pub mod envelope;
 pub mod event;
 pub mod expiry;
+pub mod file;
 pub mod file_mode;
 pub mod lifespan;
 pub mod name_pattern;
@@ -82,6 +83,7 @@ pub use self::{
     envelope::{Envelope, ResponseType},
     event::{Event, EventType, Lifecycle, LifecycleAction, Requestor},
     expiry::Expiry,
+    file::{FileInfo, FileOptions, FileType},
     file_mode::FileMode,
     lifespan::Lifespan,
     name_pattern::NamePattern,

@@ -68,11 +68,16 @@ impl Download {
         let exchange = from.client.exchange();
         let (method, headers) = (from.method.clone(), from.headers.clone());
         let response = exchange.stream(method, uri.clone(), headers, from.body.clone()).await?;
+        Ok(Self::of_response(from, uri, response))
+    }
+
+    /// The content of an answer that is here already.
+    pub(crate) fn of_response(from: From, uri: Uri, response: Response<Body>) -> Self {
         let size = response.body().length();
         let header = |name: header::HeaderName| response.headers().get(name).cloned();
         let ranges =
             from.method == Method::GET && header(header::ACCEPT_RANGES).is_some_and(|value| value == "bytes");
-        Ok(Self {
+        Self {
             last_modified: header(header::LAST_MODIFIED),
             ranges: ranges && size.is_some(),
             from,
@@ -83,7 +88,7 @@ impl Download {
             hash: None,
             on_progress: None,
             guard: None,
-        })
+        }
     }
 
     /// The length in bytes of the whole content, where the server says.

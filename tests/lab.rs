@@ -10,7 +10,7 @@ use lxd_tests::{Lab, Slot};
 fn start(slot: Slot) -> Option<Lab> {
     let lab = Lab::start(&[slot]).unwrap();
     if let Err(reason) = lab.daemon(slot) {
-        assert!(std::env::var("CI").is_err(), "CI needs real servers: {reason}");
+        assert!(!slot.is_required() || std::env::var("CI").is_err(), "CI needs real servers: {reason}");
         eprintln!("SKIPPED, no real server: {slot}: {reason}");
         return None;
     }

@@ -10,7 +10,10 @@ use std::{
 use lxd_storage::{
     Error, ErrorKind, PoolHandle, Upload, Volume,
     transport::Reached,
-    types::{ContentType, FileMode, FileOptions, FileType, Size, StorageVolumesPost, VolumeType},
+    types::{
+        ContentType, FileMode, FileOptions, FileType, Size, StorageVolumeBitmapsPost, StorageVolumesPost,
+        VolumeType,
+    },
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -32,6 +35,7 @@ cases![
     sftp_answers_over_the_stream,
     nbd_greets_over_the_stream,
     nbd_writes_where_that_is_asked_for,
+    bitmaps_are_those_of_a_running_machine,
 ];
 
 fn pools(ctx: &Ctx) -> Vec<PoolHandle> {
@@ -537,5 +541,35 @@ async fn nbd_writes_where_that_is_asked_for(ctx: Ctx) {
     // The server closes once it is done.
     assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
     assert!(fs::read(ctx.content(&volume).join("root.img")).unwrap()[8192..12288] == block);
+    volume.delete().await.unwrap();
+}
+
+async fn bitmaps_are_those_of_a_running_machine(ctx: Ctx) {
+    let pool = ctx.ready_pools().remove(0);
+    let post = StorageVolumesPost::new(ctx.name("disk")).with_content_type(ContentType::Block);
+    let mut volume = pool.volumes().create(post.with_size(Size::mib(8).unwrap())).await.unwrap();
+    let bitmaps = volume.bitmaps();
+    let has_them = ctx.client.server().await.unwrap().api_extensions.has("storage_volume_nbd");
+    ctx.sent.take();
+    let mut uneven = StorageVolumeBitmapsPost::new("uneven");
+    uneven.granularity = 1000;
+    assert_eq!(bitmaps.create(uneven).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(ctx.sent.take(), Vec::<String>::new());
+
+    let errors = [
+        bitmaps.all().await.unwrap_err(),
+        bitmaps.get("b").await.unwrap_err(),
+        bitmaps.create(StorageVolumeBitmapsPost::new("b")).await.unwrap_err(),
+        bitmaps.delete("b").await.unwrap_err(),
+    ];
+    for error in errors {
+        if has_them {
+            // No virtual machine runs here, and the server says that it needs one.
+            assert_eq!(error.kind(), ErrorKind::Server, "{error}");
+            assert!(error.server_message().is_some_and(|text| text.contains("running instance")), "{error}");
+        } else {
+            assert_eq!(error.extension(), Some("storage_volume_nbd"), "{error}");
+        }
+    }
     volume.delete().await.unwrap();
 }

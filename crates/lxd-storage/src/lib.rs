@@ -78,6 +78,7 @@
 mod attach;
 mod backup;
 mod backups;
+mod bitmaps;
 #[cfg(feature = "blocking")]
 mod blocking;
 mod check;
@@ -133,6 +134,7 @@ pub use self::{
     attach::{Disk, Holder},
     backup::{Backup, BackupHandle},
     backups::Backups,
+    bitmaps::Bitmaps,
     client::{Client, ClientBuilder},
     cluster::Cluster,
     copying::CopyTo,

@@ -51,6 +51,7 @@ mod object;
 mod open_enum;
 
 pub mod backup;
+pub mod bitmap;
 pub mod cluster;
 pub mod config;
 pub mod drivers;
@@ -78,6 +79,7 @@ pub mod volume_full;
 #[doc(inline)]
 pub use self::{
     backup::{Compression, StorageVolumeBackup, StorageVolumeBackupPost, StorageVolumeBackupsPost},
+    bitmap::{StorageVolumeBitmap, StorageVolumeBitmapsPost},
     cluster::{ClusterMember, ClusterMemberState, MemberStatus},
     config::Config,
     envelope::{Envelope, ResponseType},

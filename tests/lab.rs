@@ -40,7 +40,7 @@ fn assert_gone(folder: &Path, pid: u32) {
 
 #[test]
 fn daemons_answer_and_leave_nothing_behind() {
-    for slot in [Slot::LxdA, Slot::Incus, Slot::Member1] {
+    for slot in [Slot::LxdA, Slot::Incus, Slot::Incus7, Slot::Member1] {
         let Some(lab) = start(slot) else { continue };
         let daemon = lab.daemon(slot).unwrap();
         UnixStream::connect(daemon.socket()).unwrap();
@@ -87,7 +87,7 @@ fn daemons_end_with_the_thread_that_started_them() {
 
 #[test]
 fn a_killed_daemon_starts_again_with_what_it_had() {
-    for slot in [Slot::LxdA, Slot::Incus] {
+    for slot in [Slot::LxdA, Slot::Incus, Slot::Incus7] {
         let Some(mut lab) = start(slot) else { continue };
         let daemon = lab.daemon_mut(slot).unwrap();
         let (pid, address) = (daemon.pid(), daemon.https_url().strip_prefix("https://").unwrap().to_owned());

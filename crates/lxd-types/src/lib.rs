@@ -41,6 +41,8 @@
 //! | [`mod@reference`] | who uses a pool or volume: the URLs of `used_by`, typed |
 //! | [`envelope`], [`operation`], [`server`] | what carries the answers, long work, the server and its extensions |
 //! | [`snapshot`], [`backup`], [`expiry`] | what is kept of volumes, and for how long |
+//! | [`bucket`], [`bucket_backup`] | buckets, the keys that open them, and their backups |
+//! | [`secrets`] | what opens something, kept out of every log |
 //! | [`cluster`] | the members of a cluster |
 //! | [`event`] | what a server tells while it happens |
 //! | [`timestamp`] | points in time, with nothing but the standard library |
@@ -52,6 +54,8 @@ mod open_enum;
 
 pub mod backup;
 pub mod bitmap;
+pub mod bucket;
+pub mod bucket_backup;
 pub mod cluster;
 pub mod config;
 pub mod drivers;
@@ -80,6 +84,11 @@ pub mod volume_full;
 pub use self::{
     backup::{Compression, StorageVolumeBackup, StorageVolumeBackupPost, StorageVolumeBackupsPost},
     bitmap::{StorageVolumeBitmap, StorageVolumeBitmapsPost},
+    bucket::{
+        BucketKeyRole, StorageBucket, StorageBucketFull, StorageBucketKey, StorageBucketKeyPut,
+        StorageBucketKeysPost, StorageBucketPut, StorageBucketsPost,
+    },
+    bucket_backup::{StorageBucketBackup, StorageBucketBackupPost, StorageBucketBackupsPost},
     cluster::{ClusterMember, ClusterMemberState, MemberStatus},
     config::Config,
     envelope::{Envelope, ResponseType},
@@ -98,7 +107,7 @@ pub use self::{
     progress::Progress,
     reference::{Reference, UsedBy},
     schedule::Schedule,
-    secrets::Secrets,
+    secrets::{Secret, Secrets},
     server::{Environment, Extensions, Server, ServerFamily, StorageDriver},
     size::Size,
     snapshot::{

@@ -1,14 +1,12 @@
 //! The backups of a volume that its server keeps: list, get, create.
 
-use http::Method;
-use lxd_types::{Operation, StorageVolumeBackup, StorageVolumeBackupsPost};
+use lxd_types::{StorageVolumeBackup, StorageVolumeBackupsPost, Timestamp};
 
 use crate::{
-    Backup, Change, Error, ErrorKind, VolumeHandle,
-    created::told_name,
+    Backup, Change, Error, VolumeHandle,
+    kept::{self, Packable},
     object::Address,
-    pending::{ChangeRequest, Done},
-    route::{Route, check_name},
+    pending::ChangeRequest,
 };
 
 /// The backups of a custom volume (`.../volumes/custom/<volume>/backups`): files that the server packs and keeps until
@@ -38,11 +36,11 @@ impl Backups {
     /// All backups, in one request (`GET .../backups?recursion=1`).
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) for the volume.
+    /// [`NotFound`](crate::ErrorKind::NotFound) for the volume.
     pub async fn all(&self) -> Result<Vec<Backup>, Error> {
         self.volume.only_custom("list backups of")?;
         let client = self.volume.client();
-        let route = self.route().map(|route| client.scoped(route.query("recursion", "1")));
+        let route = self.volume.backups_path().map(|route| client.scoped(route.query("recursion", "1")));
         let objects: Option<Vec<StorageVolumeBackup>> =
             client.get(route, &["custom_volume_backup"]).await?.decode()?;
         let backups = objects.unwrap_or_default().into_iter();
@@ -52,12 +50,12 @@ impl Backups {
     /// One backup (`GET .../backups/<backup>`).
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound).
+    /// [`NotFound`](crate::ErrorKind::NotFound).
     pub async fn get(&self, name: &str) -> Result<Backup, Error> {
         self.volume.backup(name).get().await
     }
 
-    /// Whether there is a backup of this name. Only [`NotFound`](ErrorKind::NotFound) counts as no.
+    /// Whether there is a backup of this name. Only [`NotFound`](crate::ErrorKind::NotFound) counts as no.
     ///
     /// # Errors
     /// All others.
@@ -69,51 +67,39 @@ impl Backups {
     /// With an empty name the server numbers it.
     ///
     /// # Errors
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists); [`InvalidInput`](ErrorKind::InvalidInput) for a volume of another
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`InvalidInput`](crate::ErrorKind::InvalidInput) for a volume of another
     /// type than `custom`, an optimized backup from a driver that has none, a program that the server lacks;
-    /// [`OperationFailed`](ErrorKind::OperationFailed) where the disk is full.
+    /// [`OperationFailed`](crate::ErrorKind::OperationFailed) where the disk is full.
     pub fn create(&self, backup: StorageVolumeBackupsPost) -> Change<Backup> {
-        let request = self.create_request(&backup);
+        let request = self.volume.packing(&backup);
         let volume = self.volume.clone();
         Change::new(self.volume.client(), request, move |done| async move {
-            let name = match done {
-                _ if !backup.name.is_empty() => backup.name,
-                Done::Operation(operation) => name_of(&operation)?,
-                Done::AtOnce(answer) => name_of(&answer.decode()?)?,
-            };
-            volume.backup(name).get().await
+            volume.backup(kept::name(backup.name, done)?).get().await
         })
     }
+}
 
-    pub(crate) fn create_request(&self, backup: &StorageVolumeBackupsPost) -> Result<ChangeRequest, Error> {
-        self.volume.only_custom("back up")?;
-        let client = self.volume.client();
-        let mut request = ChangeRequest::new(Method::POST, client.scoped(self.route()?)).json(backup)?;
-        if !backup.name.is_empty() {
-            check_name("backup", &backup.name)?;
-            let handle = self.volume.backup(&*backup.name);
-            // Servers say so only after they have packed it.
-            request = request.if_free(handle.scoped()?, handle.in_words());
-        }
-        request = request.needs("custom_volume_backup");
-        if backup.compression_algorithm.is_some() {
+impl Packable for VolumeHandle {
+    type Post = StorageVolumeBackupsPost;
+
+    const BACKUPS: &'static str = "custom_volume_backup";
+
+    fn packing(&self, post: &StorageVolumeBackupsPost) -> Result<ChangeRequest, Error> {
+        self.only_custom("back up")?;
+        let mut request = kept::packing(self, post, &post.name)?;
+        if post.compression_algorithm.is_some() {
             request = request.needs("backup_compression_algorithm");
         }
-        if backup.version.is_some() {
+        if post.version.is_some() {
             request = request.needs("backup_metadata_version");
         }
-        if backup.optimized_storage {
-            request = request.if_driver_packs(self.volume.pool().scoped()?);
+        if post.optimized_storage {
+            request = request.if_driver_packs(self.pool().scoped()?);
         }
         Ok(request)
     }
 
-    pub(crate) fn route(&self) -> Result<Route, Error> {
-        Ok(self.volume.path()?.literal("backups"))
+    fn temporary(post: &mut StorageVolumeBackupsPost, name: &str, expires_at: Option<Timestamp>) {
+        (post.name, post.expires_at) = (name.to_owned(), expires_at);
     }
-}
-
-fn name_of(operation: &Operation) -> Result<String, Error> {
-    told_name(operation, "backups")
-        .ok_or_else(|| Error::new(ErrorKind::Decode, "the server doesn't say how it named the backup"))
 }

@@ -1,6 +1,6 @@
 //! What is refused before it is sent. Everything else is the server's to judge.
 
-use lxd_types::{Config, drivers};
+use lxd_types::{BucketKeyRole, Config, drivers};
 
 use crate::Error;
 
@@ -38,9 +38,85 @@ pub(crate) fn packs_by_itself(driver: &str) -> Result<(), Error> {
     Err(Error::invalid(message))
 }
 
+/// Refuses a bucket in a pool of which it is known that it cannot have it, since servers begin it before they notice;
+/// gives the API extension that the buckets of the driver need.
+pub(crate) fn has_buckets(driver: &str, config: &Config) -> Result<Option<&'static str>, Error> {
+    let Some(known) = drivers::find(driver) else { return Ok(None) };
+    if known.buckets.is_empty() {
+        return Err(Error::invalid(format!("the driver {driver:?} has no buckets")));
+    }
+    if config.text("size").is_some_and(|size| !size.is_empty()) && known.bucket_key("size").is_none() {
+        let message = format!("the driver {driver:?} can set no `size` for its buckets");
+        return Err(Error::invalid(message));
+    }
+    Ok((!known.remote).then_some("storage_buckets_local"))
+}
+
+/// Refuses what cannot be the name of a bucket: what the servers refuse, and what S3 clients and MinIO do.
+pub(crate) fn bucket_name(name: &str) -> Result<(), Error> {
+    let refuse = |why: &str| Err(Error::invalid(format!("{name:?} cannot be the name of a bucket: {why}")));
+    let outside = |c: &char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-'));
+    if !(3..=63).contains(&name.len()) {
+        return refuse("it must have 3 to 63 characters");
+    }
+    if let Some(bad) = name.chars().find(outside) {
+        return refuse(&format!("{bad:?} is no lowercase letter, digit, dot or hyphen"));
+    }
+    if name.starts_with(['.', '-']) || name.ends_with(['.', '-']) {
+        return refuse("it must begin and end with a letter or digit");
+    }
+    if ["..", ".-", "-."].iter().any(|pair| name.contains(pair)) {
+        return refuse("a dot must have a letter or digit on both sides");
+    }
+    if name.parse::<std::net::Ipv4Addr>().is_ok() {
+        return refuse("it is an IP address");
+    }
+    Ok(())
+}
+
+/// Refuses a role that no server has.
+pub(crate) fn role(role: &BucketKeyRole) -> Result<(), Error> {
+    if !role.is_unknown() {
+        return Ok(());
+    }
+    let message = format!("{:?} is no role of a key; there are \"admin\" and \"read-only\"", role.as_str());
+    Err(Error::invalid(message))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::packs_by_itself;
+    use super::*;
+
+    #[test]
+    fn names_of_buckets_follow_the_rules_of_s3() {
+        for name in ["abc", "a.b-c", "0photos", &"x".repeat(63), "1.2.3.4.5"] {
+            assert!(bucket_name(name).is_ok(), "{name}");
+        }
+        let long = "x".repeat(64);
+        for name in
+            ["", "ab", &long, "Abc", "a_b", "a b", "é12", "-ab", "ab-", "ab.", "a..b", "a.-b", "1.2.3.4"]
+        {
+            let error = bucket_name(name).unwrap_err();
+            assert!(error.to_string().contains(&format!("{name:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pool_must_be_able_to_have_the_bucket() {
+        let sized: Config = [("size", "1GiB")].into_iter().collect();
+        assert_eq!(has_buckets("dir", &Config::new()).unwrap(), Some("storage_buckets_local"));
+        assert_eq!(has_buckets("btrfs", &sized).unwrap(), Some("storage_buckets_local"));
+        assert_eq!(has_buckets("cephobject", &sized).unwrap(), None);
+        assert_eq!(has_buckets("quilt", &sized).unwrap(), None);
+        assert!(has_buckets("dir", &sized).is_err() && has_buckets("ceph", &Config::new()).is_err());
+    }
+
+    #[test]
+    fn only_known_roles_are_sent() {
+        assert!(role(&BucketKeyRole::Admin).is_ok() && role(&"read-only".into()).is_ok());
+        assert!(role(&"boss".into()).unwrap_err().to_string().contains("boss"));
+        assert!(role(&BucketKeyRole::default()).is_err());
+    }
 
     #[test]
     fn unknown_drivers_get_the_benefit_of_the_doubt() {

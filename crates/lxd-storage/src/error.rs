@@ -1,9 +1,12 @@
 //! The one error of this crate.
 
-use std::{error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use http::{Method, StatusCode, Uri};
 use lxd_transport::{Phase, Reached};
+use lxd_types::Secret;
+
+use crate::conceal::conceal;
 
 /// What went wrong, in words that programs can act on.
 ///
@@ -139,6 +142,14 @@ impl Error {
         self.0.from_server = true;
         self.0.code = Some(code);
         self.0.reached = Reached::Yes;
+        self
+    }
+
+    /// Takes these secrets, and what looks like the credentials of a bucket, out of the text.
+    pub(crate) fn without_secrets(mut self, secrets: &[Secret]) -> Self {
+        if let Cow::Owned(text) = conceal(&self.0.message, secrets) {
+            self.0.message = text;
+        }
         self
     }
 

@@ -5,10 +5,10 @@ use std::{fmt, ops::Range, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use lxd_transport::{Body, Limits, Reached, Transport};
-use lxd_types::{Envelope, Operation, ResponseType};
+use lxd_types::{Envelope, Operation, ResponseType, Secret};
 use serde::de::{self, DeserializeOwned};
 
-use crate::{ETag, Error, ErrorKind, classify::server_error};
+use crate::{ETag, Error, ErrorKind, classify::server_error, conceal::conceal};
 
 /// How much of an answer that isn't ours goes into an error.
 const SNIPPET_CHARS: usize = 200;
@@ -31,6 +31,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     pub(crate) if_match: Option<ETag>,
     pub(crate) limits: Limits,
+    /// What is in the body and must not come back in an error.
+    pub(crate) secrets: Vec<Secret>,
 }
 
 /// An answer of type sync or async, with what is needed to explain trouble with it later.
@@ -63,14 +65,14 @@ impl Exchange {
     /// A read of `uri` within the limits for metadata.
     pub(crate) async fn get(&self, uri: Uri) -> Result<Answer, Error> {
         let (method, limits) = (Method::GET, self.limits);
-        self.call(Call { method, uri, body: Bytes::new(), if_match: None, limits }).await
+        self.call(Call { method, uri, body: Bytes::new(), if_match: None, limits, secrets: Vec::new() }).await
     }
 
     /// Sends a request and judges the answer by its type; error answers become errors.
     pub(crate) async fn call(&self, mut call: Call) -> Result<Answer, Error> {
         let request = self.request(&mut call);
-        let Call { method, uri, limits, .. } = call;
-        self.exchange(request, method, uri, limits).await
+        let Call { method, uri, limits, secrets, .. } = call;
+        self.exchange(request, method, uri, limits, &secrets).await
     }
 
     /// Sends any request and judges the answer by its type.
@@ -80,15 +82,22 @@ impl Exchange {
         method: Method,
         uri: Uri,
         limits: Limits,
+        secrets: &[Secret],
     ) -> Result<Answer, Error> {
         let response = match self.transport.send_within(request, limits).await {
             Ok(response) => response,
             Err(error) => return Err(noted(Error::from(error).with_request(&method, &uri))),
         };
-        self.judge(response, method, uri).await
+        self.judge(response, method, uri, secrets).await
     }
 
-    async fn judge(&self, response: Response<Body>, method: Method, uri: Uri) -> Result<Answer, Error> {
+    async fn judge(
+        &self,
+        response: Response<Body>,
+        method: Method,
+        uri: Uri,
+        secrets: &[Secret],
+    ) -> Result<Answer, Error> {
         let (head, body) = response.into_parts();
         let max =
             if head.status.is_success() { self.answer_max } else { ERROR_ANSWER_MAX.min(self.answer_max) };
@@ -99,7 +108,7 @@ impl Exchange {
                 return Err(noted(error.with_status(head.status).with_reached(Reached::Yes)));
             }
         };
-        let answered = Answered { method: &method, uri: &uri, status: head.status, body: &body };
+        let answered = Answered { method: &method, uri: &uri, status: head.status, body: &body, secrets };
         let content = answered.judge(head.headers.get(header::CONTENT_TYPE)).map_err(noted)?;
         tracing::debug!(%method, %uri, status = head.status.as_u16(), "answered");
         let etag = head.headers.get(header::ETAG).map(ETag::from_header);
@@ -115,7 +124,7 @@ impl Exchange {
         content: Body,
     ) -> Result<Answer, Error> {
         let request = self.request_with(&method, &uri, headers, content);
-        self.exchange(request, method, uri, Limits::TRANSFER).await
+        self.exchange(request, method, uri, Limits::TRANSFER, &[]).await
     }
 
     /// Sends a request whose answer is content of any length; whatever else comes back is an error.
@@ -157,7 +166,7 @@ impl Exchange {
             tracing::debug!(%method, %uri, status = response.status().as_u16(), "streaming");
             return Ok(Opened::Content(response));
         }
-        self.judge(response, method, uri).await.map(Opened::Answer)
+        self.judge(response, method, uri, &[]).await.map(Opened::Answer)
     }
 
     /// Asks for the headers alone. An error has no text of the server's then, only its status.
@@ -173,7 +182,9 @@ impl Exchange {
             return Ok(response.into_parts().0.headers);
         }
         let text = status.canonical_reason().unwrap_or("no reason given");
-        Err(noted(Answered { method: &method, uri: &uri, status, body: b"" }.server_error(0, text)))
+        Err(noted(
+            Answered { method: &method, uri: &uri, status, body: b"", secrets: &[] }.server_error(0, text),
+        ))
     }
 
     /// Asks for another protocol. Anything but that is an error. What goes out is `full`; errors and logs show `uri`,
@@ -194,7 +205,7 @@ impl Exchange {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Ok((response, method, uri));
         }
-        let answer = self.judge(response, method, uri).await?;
+        let answer = self.judge(response, method, uri, &[]).await?;
         let message = "an answer of the API where the protocol was to change";
         Err(answer.answered().explain(Error::new(ErrorKind::Decode, message)))
     }
@@ -238,6 +249,7 @@ struct Answered<'a> {
     uri: &'a Uri,
     status: StatusCode,
     body: &'a [u8],
+    secrets: &'a [Secret],
 }
 
 impl Answered<'_> {
@@ -281,7 +293,7 @@ impl Answered<'_> {
     }
 
     fn explain(&self, error: Error) -> Error {
-        error.with_request(self.method, self.uri).with_status(self.status)
+        error.without_secrets(self.secrets).with_request(self.method, self.uri).with_status(self.status)
     }
 }
 
@@ -329,7 +341,7 @@ impl Answer {
     }
 
     fn answered(&self) -> Answered<'_> {
-        Answered { method: &self.method, uri: &self.uri, status: self.status, body: &self.body }
+        Answered { method: &self.method, uri: &self.uri, status: self.status, body: &self.body, secrets: &[] }
     }
 }
 
@@ -342,7 +354,9 @@ pub(crate) fn operation_id(url: &str) -> &str {
 /// The beginning of a body, safe to print on one line.
 fn snippet(body: &[u8]) -> String {
     let start = body.get(..SNIPPET_CHARS * 4).unwrap_or(body);
-    let text = String::from_utf8_lossy(start);
+    // Before it is cut, since half a secret is known by its beginning no longer.
+    let whole = String::from_utf8_lossy(start);
+    let text = conceal(&whole, &[]);
     let cut: String = text.chars().take(SNIPPET_CHARS).collect();
     let more = if cut.len() < body.len() { "..." } else { "" };
     format!("{cut:?}{more}")
@@ -356,7 +370,7 @@ mod tests {
         let (method, uri, body) =
             (Method::GET, Uri::from_static("/1.0/x"), Bytes::from_static(body.as_bytes()));
         let status = StatusCode::from_u16(status).unwrap();
-        let answered = Answered { method: &method, uri: &uri, status, body: &body };
+        let answered = Answered { method: &method, uri: &uri, status, body: &body, secrets: &[] };
         let content = answered.judge(Some(&HeaderValue::from_static("text/html")))?;
         Ok(Answer { method, uri, status, etag: None, body, content })
     }
@@ -393,6 +407,19 @@ mod tests {
         let error = error.decode::<lxd_types::StoragePool>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Decode);
         assert!(error.to_string().contains("expected a string"), "{error}");
+    }
+
+    #[test]
+    fn no_error_quotes_the_credentials_of_a_bucket() {
+        let key = r#"{"type":"sync","metadata":{"name":7,"access-key":"AKAKAK","secret-key":"SKSKSK"}}"#;
+        let decoded = answer(200, key).unwrap().decode::<lxd_types::StorageBucketKey>().unwrap_err();
+        let cut = answer(200, &key[..key.len() - 4]).unwrap_err();
+        let said =
+            r#"{"type":"error","error_code":500,"error":"mc --access-key AKAKAK --secret-key SKSKSK"}"#;
+        for error in [decoded, cut, answer(500, said).unwrap_err()] {
+            let text = format!("{error} {error:#} {error:?}");
+            assert!(!text.contains("AKAKAK") && !text.contains("SKSKSK") && text.contains("***"), "{text}");
+        }
     }
 
     #[test]

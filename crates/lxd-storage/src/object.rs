@@ -1,7 +1,7 @@
 //! What pools and volumes have in common: an address, and an object behind it that is read, edited and written back.
 
 use http::Method;
-use lxd_types::{Config, Patch};
+use lxd_types::{Config, Patch, Secret};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -32,6 +32,26 @@ pub(crate) trait Address: Clone {
     /// The ETag of an object that came without one, where it can be computed.
     fn own_etag(object: &Self::Object) -> Option<ETag>;
 
+    /// The API extension that the object needs.
+    const NEEDS: &'static [&'static str] = &[];
+    /// Whether servers look at `If-Match`. Where they don't, ETags are compared here.
+    const GUARDED: bool = true;
+
+    /// Refuses what no server takes.
+    fn check(put: &Self::Put) -> Result<(), Error> {
+        check::sizes(Self::put_config(put))
+    }
+
+    /// What no error or log may show.
+    fn secrets(_put: &Self::Put) -> Vec<Secret> {
+        Vec::new()
+    }
+
+    /// Whether an object is still what it was, as far as a `PUT` would overwrite it.
+    fn is_same(then: &Self::Object, now: &Self::Object) -> bool {
+        Self::config(then) == Self::config(now) && Self::description(then) == Self::description(now)
+    }
+
     fn scoped(&self) -> Result<Route, Error> {
         self.path().map(|route| self.server().scoped(route))
     }
@@ -43,17 +63,24 @@ pub(crate) trait Address: Clone {
 
     fn request(&self, method: Method) -> Result<ChangeRequest, Error> {
         self.takes(&method)?;
-        Ok(ChangeRequest::new(method, self.scoped()?))
+        let mut request = ChangeRequest::new(method, self.scoped()?);
+        for extension in Self::NEEDS {
+            request = request.needs(extension);
+        }
+        if !Self::GUARDED {
+            request = request.guarded_here(self.scoped()?, |answer| Ok(Self::own_etag(&answer.decode()?)));
+        }
+        Ok(request)
     }
 
     async fn read(&self) -> Result<Local<Self>, Error> {
-        let answer = self.server().get(self.scoped(), &[]).await?;
+        let answer = self.server().get(self.scoped(), Self::NEEDS).await?;
         Ok(Local { object: answer.decode()?, before: None, etag: answer.etag, listed: false, deleted: false })
     }
 
     /// Only "not found" counts as no.
     async fn is_there(&self) -> Result<bool, Error> {
-        match self.server().get(self.scoped(), &[]).await {
+        match self.server().get(self.scoped(), Self::NEEDS).await {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -61,7 +88,8 @@ pub(crate) trait Address: Clone {
     }
 
     fn replace(&self, put: &Self::Put) -> Change<()> {
-        let request = check::sizes(Self::put_config(put)).and_then(|()| self.request(Method::PUT)?.json(put));
+        let request = Self::check(put)
+            .and_then(|()| Ok(self.request(Method::PUT)?.json(put)?.hiding(Self::secrets(put))));
         Change::new(self.server(), request, |_| async { Ok(()) })
     }
 
@@ -179,7 +207,7 @@ impl<A: Address> Local<A> {
     pub(crate) async fn put(&mut self, address: &A, put: &A::Put) -> Result<(), Error> {
         self.alive(address)?;
         // What will be refused anyway needs no question before it.
-        check::sizes(A::put_config(put))?;
+        A::check(put)?;
         let etag = self.current_etag(address).await?;
         address.replace(put).if_match(&etag).await?;
         self.sync(address).await
@@ -208,8 +236,7 @@ impl<A: Address> Local<A> {
             return Ok(etag);
         }
         let now = address.read().await?;
-        let (then, is) = (self.as_read(), &now.object);
-        if A::config(then) != A::config(is) || A::description(then) != A::description(is) {
+        if !A::is_same(self.as_read(), &now.object) {
             let message = format!("{} is no longer as it was when it was listed", address.in_words());
             return Err(Error::new(ErrorKind::PreconditionFailed, message));
         }

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use lxd_types::{Operation, Progress, StoragePool};
+use lxd_types::{Config, Operation, Progress, Secret, StoragePool};
 use serde::Serialize;
 
 use crate::{
@@ -72,7 +72,14 @@ pub(crate) struct ChangeRequest {
     if_match: Option<ETag>,
     extensions: Vec<&'static str>,
     looks: Vec<Look>,
+    /// What is in the content and must not come back in an error.
+    secrets: Vec<Secret>,
+    /// What to compare with `if_match` before the request goes out, since the server doesn't.
+    guard: Option<(Route, OwnETag)>,
 }
+
+/// Computes the ETag of an object whose answer brought none.
+type OwnETag = fn(&Answer) -> Result<Option<ETag>, Error>;
 
 /// What goes out with the request.
 enum Content {
@@ -88,6 +95,8 @@ enum Look {
     Free(Route, String),
     /// The driver of this pool must have a format of its own for backups.
     DriverPacks(Route),
+    /// The driver of this pool must have buckets with this config.
+    DriverHasBuckets(Route, Config),
 }
 
 impl ChangeRequest {
@@ -99,6 +108,8 @@ impl ChangeRequest {
             if_match: None,
             extensions: Vec::new(),
             looks: Vec::new(),
+            secrets: Vec::new(),
+            guard: None,
         }
     }
 
@@ -133,6 +144,24 @@ impl ChangeRequest {
         self
     }
 
+    /// Where servers don't look at `If-Match`: compares the ETag here first, if the caller asks for it.
+    pub(crate) fn guarded_here(mut self, route: Route, own: OwnETag) -> Self {
+        self.guard = Some((route, own));
+        self
+    }
+
+    /// Looks first whether a pool can have such a bucket.
+    pub(crate) fn if_driver_has_buckets(mut self, pool: Route, config: &Config) -> Self {
+        self.looks.push(Look::DriverHasBuckets(pool, config.clone()));
+        self
+    }
+
+    /// Keeps these out of errors and logs.
+    pub(crate) fn hiding(mut self, secrets: Vec<Secret>) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
     /// Looks first whether the driver of a pool can pack optimized backups: servers fall back in silence.
     pub(crate) fn if_driver_packs(mut self, pool: Route) -> Self {
         self.looks.push(Look::DriverPacks(pool));
@@ -145,8 +174,25 @@ impl ChangeRequest {
         for look in self.looks.drain(..) {
             look.look(client).await?;
         }
-        Ok(())
+        match (&self.if_match, self.guard.take()) {
+            (Some(etag), Some((route, own))) => unchanged(client, route, own, etag).await,
+            _ => Ok(()),
+        }
     }
+}
+
+/// Fails unless the object still has this ETag.
+async fn unchanged(client: &Client, route: Route, own: OwnETag, etag: &ETag) -> Result<(), Error> {
+    let answer = client.get(Ok(route), &[]).await?;
+    let now = match &answer.etag {
+        Some(now) => Some(now.clone()),
+        None => own(&answer)?,
+    };
+    if now.is_none_or(|now| now.matches(etag)) {
+        return Ok(());
+    }
+    let message = "it is no longer as it was when it was read";
+    Err(Error::new(ErrorKind::PreconditionFailed, message).with_request(&answer.method, &answer.uri))
 }
 
 impl Look {
@@ -156,6 +202,13 @@ impl Look {
             Self::DriverPacks(route) => {
                 let pool: StoragePool = client.get(Ok(route), &[]).await?.decode()?;
                 check::packs_by_itself(&pool.driver)
+            }
+            Self::DriverHasBuckets(route, config) => {
+                let pool: StoragePool = client.get(Ok(route), &[]).await?.decode()?;
+                match check::has_buckets(&pool.driver, &config)? {
+                    Some(extension) => client.require(&[extension]).await,
+                    None => Ok(()),
+                }
             }
             Self::Free(route, what) => match client.get(Ok(route), &[]).await {
                 Ok(_) => Err(Error::new(ErrorKind::AlreadyExists, what)),
@@ -207,11 +260,12 @@ impl<T: Send + 'static> Change<T> {
     pub async fn start(self) -> Result<Pending<T>, Error> {
         let mut request = self.request?;
         request.look(&self.client).await?;
-        let ChangeRequest { method, route, content, if_match, .. } = request;
+        let ChangeRequest { method, route, content, if_match, secrets, .. } = request;
         let (exchange, uri) = (self.client.exchange(), route.uri()?);
         let answer = match content {
             Content::Json(body) => {
-                exchange.call(Call { method, uri, body, if_match, limits: exchange.limits }).await?
+                let (limits, secrets) = (exchange.limits, secrets.clone());
+                exchange.call(Call { method, uri, body, if_match, limits, secrets }).await?
             }
             Content::Upload(upload, headers) => {
                 exchange.upload(method, uri, headers, upload.into_body().await?).await?
@@ -221,7 +275,7 @@ impl<T: Send + 'static> Change<T> {
             Some(operation) => State::Running(Box::new(operation)),
             None => State::Done(Box::new(answer)),
         };
-        Ok(Pending { client: self.client, state, finish: self.finish, watch: self.watch })
+        Ok(Pending { client: self.client, state, finish: self.finish, watch: self.watch, secrets })
     }
 }
 
@@ -259,6 +313,7 @@ pub struct Pending<T> {
     state: State,
     finish: Finish<T>,
     watch: Watch,
+    secrets: Vec<Secret>,
 }
 
 impl<T: Send + 'static> Pending<T> {
@@ -272,7 +327,13 @@ impl<T: Send + 'static> Pending<T> {
     {
         let finish: Finish<T> = Box::new(move |done| Box::pin(finish(done)));
         let watch = Watch { deadline: None, on_progress: None };
-        Self { client: client.clone(), state: State::Running(Box::new(operation)), finish, watch }
+        Self {
+            client: client.clone(),
+            state: State::Running(Box::new(operation)),
+            finish,
+            watch,
+            secrets: Vec::new(),
+        }
     }
 
     /// The operation as we last saw it; `None` where the server did the work at once.
@@ -333,11 +394,13 @@ impl<T: Send + 'static> Pending<T> {
     /// [`OperationFailed`](crate::ErrorKind::OperationFailed), [`Cancelled`](crate::ErrorKind::Cancelled),
     /// [`Timeout`](crate::ErrorKind::Timeout) with phase `Wait`, [`Interrupted`](crate::ErrorKind::Interrupted).
     pub async fn wait(self) -> Result<T, Error> {
-        let Self { client, state, finish, watch } = self;
+        let Self { client, state, finish, watch, secrets } = self;
         let done = match state {
             State::Done(answer) => Done::AtOnce(answer),
             State::Running(operation) => Done::Operation(Box::new(
-                wait::wait(&client, *operation, watch.deadline, watch.on_progress).await?,
+                wait::wait(&client, *operation, watch.deadline, watch.on_progress)
+                    .await
+                    .map_err(|error| error.without_secrets(&secrets))?,
             )),
         };
         finish(done).await

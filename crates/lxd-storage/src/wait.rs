@@ -66,7 +66,8 @@ pub(crate) async fn look(client: &Client, id: &str) -> Result<Operation, Error> 
 pub(crate) async fn cancel(client: &Client, id: &str) -> Result<(), Error> {
     let uri = client.scoped_project(Route::new("/1.0/operations").name("operation", id)?).uri()?;
     let limits = client.exchange().limits;
-    let call = Call { method: Method::DELETE, uri, body: Bytes::new(), if_match: None, limits };
+    let call =
+        Call { method: Method::DELETE, uri, body: Bytes::new(), if_match: None, limits, secrets: Vec::new() };
     client.exchange().call(call).await.map(drop).map_err(|error| sight(error, id))
 }
 
@@ -85,7 +86,8 @@ pub(crate) fn judge(operation: Operation) -> Result<Operation, Error> {
 }
 
 fn failed(id: &str, code: u16, text: &str) -> Error {
-    Error::new(ErrorKind::OperationFailed, text).said_by_server(code).with_operation(id)
+    let error = Error::new(ErrorKind::OperationFailed, text).without_secrets(&[]);
+    error.said_by_server(code).with_operation(id)
 }
 
 /// An error on the way to an operation. Where the operation is gone, its outcome is unknown, which isn't the same as
@@ -166,7 +168,8 @@ async fn slice(client: &Client, id: &str, watched: bool) -> Result<Operation, Er
     let route = Route::new("/1.0/operations").name("operation", id)?.literal("wait");
     let uri = client.scoped_project(route).query("timeout", &length.as_secs().to_string()).uri()?;
     let limits = Limits::long_poll(length);
-    let call = Call { method: Method::GET, uri, body: Bytes::new(), if_match: None, limits };
+    let call =
+        Call { method: Method::GET, uri, body: Bytes::new(), if_match: None, limits, secrets: Vec::new() };
     match client.exchange().call(call).await {
         Ok(answer) => answer.decode().map_err(|error| error.with_operation(id)),
         // Under HTTP 200 it is the operation that failed; under any other status it is this request.

@@ -1,0 +1,97 @@
+//! A backup that is made to be fetched at once, and that goes again whatever happens.
+
+use std::time::Duration;
+
+use lxd_transport::Reached;
+use tokio::task::JoinHandle;
+
+use crate::{
+    Error, ErrorKind,
+    kept::{Kept, Packable},
+};
+
+/// So often the removal of a temporary backup is tried.
+const REMOVALS: u32 = 5;
+
+/// A backup on the server that must not stay.
+pub(crate) struct Temporary<O: Packable> {
+    pub(crate) backup: Kept<O>,
+    pub(crate) packing: Option<JoinHandle<Result<(), Error>>>,
+    armed: bool,
+}
+
+impl<O: Packable> Temporary<O> {
+    pub(crate) fn new(backup: Kept<O>) -> Self {
+        Self { backup, packing: None, armed: true }
+    }
+
+    /// Waits until it is packed.
+    pub(crate) async fn packed(&mut self) -> Result<(), Error> {
+        let Some(packing) = &mut self.packing else { return Ok(()) };
+        let packed = packing.await;
+        self.packing = None;
+        match packed {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                // Where the server refused to begin there is nothing to remove.
+                let refused = error.operation().is_none() && error.server_message().is_some();
+                self.armed = !refused && error.request_reached_server() != Reached::No;
+                Err(error)
+            }
+            Err(error) => {
+                Err(Error::new(ErrorKind::Interrupted, "the export was stopped").with_source(error))
+            }
+        }
+    }
+
+    /// Removes it; gives its name if that is in vain.
+    pub(crate) async fn remove(mut self) -> Result<(), (String, Error)> {
+        self.armed = false;
+        remove(&self.backup).await.map_err(|error| (self.backup.name().to_owned(), error))
+    }
+
+    /// Removes it after an error, unless there is nothing to remove; what fails then is added to the error.
+    pub(crate) async fn remove_after(self, error: Error) -> Error {
+        if !self.armed {
+            return error;
+        }
+        match self.remove().await {
+            Ok(()) => error,
+            Err((name, cleanup)) => {
+                error.with_note(format!("the backup {name:?} is left on the server for a day: {cleanup}"))
+            }
+        }
+    }
+}
+
+impl<O: Packable> Drop for Temporary<O> {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        // Without a runtime there is nobody to do it; then it expires.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (backup, packing) = (self.backup.clone(), self.packing.take());
+        runtime.spawn(async move {
+            if let Some(packing) = packing {
+                let _ = packing.await;
+            }
+            if let Err(error) = remove(&backup).await {
+                tracing::warn!(backup = backup.name(), %error, "a temporary backup is left on the server for a day");
+            }
+        });
+    }
+}
+
+async fn remove<O: Packable>(backup: &Kept<O>) -> Result<(), Error> {
+    let mut pause = Duration::from_millis(100);
+    for _ in 1..REMOVALS {
+        match backup.delete().await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+        pause *= 2;
+    }
+    backup.delete().await
+}

@@ -110,7 +110,7 @@ impl Export {
     /// # Errors
     /// See [`Export`].
     pub async fn to_file(self, path: impl AsRef<Path>) -> Result<Exported, Error> {
-        self.exporting.to_file(path.as_ref()).await
+        self.exporting.into_file(path.as_ref()).await
     }
 
     /// Exports into a writer, which is flushed at the end.
@@ -118,7 +118,7 @@ impl Export {
     /// # Errors
     /// See [`Export`].
     pub async fn to_writer(self, writer: &mut (impl AsyncWrite + Unpin + ?Sized)) -> Result<Exported, Error> {
-        self.exporting.to_writer(writer).await
+        self.exporting.into_writer(writer).await
     }
 
     /// Begins the export and leaves the reading to you. The temporary backup goes when the download is dropped.

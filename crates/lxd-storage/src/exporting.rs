@@ -42,7 +42,7 @@ impl<O: Packable> Exporting<O> {
         Self { of, post, checksum: false, overwrite: false, on_packing: None, on_progress: None }
     }
 
-    pub(crate) async fn to_file(self, path: &Path) -> Result<Exported, Error> {
+    pub(crate) async fn into_file(self, path: &Path) -> Result<Exported, Error> {
         let overwrite = self.overwrite;
         if !overwrite && path.try_exists().unwrap_or(false) {
             // Before the server begins to pack.
@@ -54,7 +54,7 @@ impl<O: Packable> Exporting<O> {
         finish(&download, bytes, temporary).await
     }
 
-    pub(crate) async fn to_writer(
+    pub(crate) async fn into_writer(
         self,
         writer: &mut (impl AsyncWrite + Unpin + ?Sized),
     ) -> Result<Exported, Error> {

@@ -4,7 +4,7 @@ mod plan;
 
 use std::{borrow::Cow, ops::Not};
 
-use lxd_types::{StoragePool, StorageVolume};
+use lxd_types::{StorageBucket, StoragePool, StorageVolume};
 
 pub use self::plan::FilterPlan;
 
@@ -22,9 +22,9 @@ pub enum Field {
     VolumeType,
     /// A volume's content type.
     ContentType,
-    /// A volume's project.
+    /// The project of a volume or bucket.
     Project,
-    /// A volume's cluster member.
+    /// The cluster member of a volume or bucket.
     Location,
     /// A pool's driver.
     Driver,
@@ -137,6 +137,26 @@ impl Filter {
         })
     }
 
+    /// Whether a bucket is wanted.
+    #[must_use]
+    pub fn matches_bucket(&self, bucket: &StorageBucket) -> bool {
+        self.0.holds(&|field| match field {
+            Field::Name => Some(Cow::Borrowed(&*bucket.name)),
+            Field::Description => Some(Cow::Borrowed(&*bucket.description)),
+            Field::Config(key) => Some(Cow::Borrowed(bucket.config.text(key).unwrap_or_default())),
+            Field::Project => Some(Cow::Borrowed(&*bucket.project)),
+            Field::Location => Some(Cow::Borrowed(&*bucket.location)),
+            Field::VolumeType | Field::ContentType | Field::Driver | Field::Status => None,
+        })
+    }
+
+    /// Refuses what no bucket has.
+    pub(crate) fn check_for_buckets(&self) -> Result<(), crate::Error> {
+        self.0.check("buckets", &|field| {
+            !matches!(field, Field::VolumeType | Field::ContentType | Field::Driver | Field::Status)
+        })
+    }
+
     /// Refuses what no volume has.
     pub(crate) fn check_for_volumes(&self) -> Result<(), crate::Error> {
         self.0.check("volumes", &|field| !matches!(field, Field::Driver | Field::Status))
@@ -217,5 +237,7 @@ mod tests {
         assert!(Field::Driver.eq("zfs").check_for_volumes().is_err());
         assert!(Field::Name.eq("a").and(!Field::Project.eq("p")).check_for_pools().is_err());
         assert!(Field::Driver.eq("zfs").check_for_pools().is_ok());
+        assert!(Field::VolumeType.eq("custom").check_for_buckets().is_err());
+        assert!(Field::Location.eq("m").check_for_buckets().is_ok());
     }
 }

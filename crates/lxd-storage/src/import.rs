@@ -58,35 +58,37 @@ impl Volumes {
         name: Option<&str>,
         kind: Option<&'static str>,
     ) -> Result<ChangeRequest, Error> {
-        let mut headers = HeaderMap::new();
-        // Compared letter by letter; anything else would be read as JSON.
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        if let Some(kind) = kind {
-            both(&mut headers, "type", &HeaderValue::from_static(kind))?;
-        }
         let client = self.pool().client();
         let mut request = ChangeRequest::new(Method::POST, client.scoped(self.route()?.literal("custom")));
         if let Some(name) = name {
             check_name("volume", name)?;
-            both(&mut headers, "name", &in_header(name)?)?;
             let volume = self.pool().volume(VolumeType::Custom, name);
             // Servers take the whole upload first.
             request = request.if_free(volume.scoped()?, volume.in_words());
         }
-        Ok(request.upload(upload, headers))
+        Ok(request.upload(upload, headers(name, kind)?))
     }
 
     fn import(&self, request: Result<ChangeRequest, Error>, name: Option<&str>) -> Change<Volume> {
         let (pool, name) = (self.pool().clone(), name.map(str::to_owned));
         Change::new(self.pool().client(), request, move |done| async move {
-            let name = match (name, done) {
-                (Some(name), _) => name,
-                (None, Done::Operation(operation)) => name_of(&operation)?,
-                (None, Done::AtOnce(answer)) => name_of(&answer.decode()?)?,
-            };
-            pool.volume(VolumeType::Custom, name).get().await
+            pool.volume(VolumeType::Custom, name_of(name, done, "storage_volumes")?).get().await
         })
     }
+}
+
+/// The headers of content that is to become something on the server.
+pub(crate) fn headers(name: Option<&str>, kind: Option<&'static str>) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    // Compared letter by letter; anything else would be read as JSON.
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    if let Some(kind) = kind {
+        both(&mut headers, "type", &HeaderValue::from_static(kind))?;
+    }
+    if let Some(name) = name {
+        both(&mut headers, "name", &in_header(name)?)?;
+    }
+    Ok(headers)
 }
 
 /// Sets a header for both families, each of which ignores the other's.
@@ -110,7 +112,13 @@ fn in_header(name: &str) -> Result<HeaderValue, Error> {
     })
 }
 
-fn name_of(operation: &Operation) -> Result<String, Error> {
-    told_name(operation, "storage_volumes")
-        .ok_or_else(|| Error::new(ErrorKind::Decode, "the server doesn't say how the volume is called"))
+/// The name that was asked for, or else the one that was in the content.
+pub(crate) fn name_of(asked: Option<String>, done: Done, kind: &str) -> Result<String, Error> {
+    let operation: Operation = match (asked, done) {
+        (Some(name), _) => return Ok(name),
+        (None, Done::Operation(operation)) => *operation,
+        (None, Done::AtOnce(answer)) => answer.decode()?,
+    };
+    told_name(&operation, kind)
+        .ok_or_else(|| Error::new(ErrorKind::Decode, "the server doesn't say how it named what it made"))
 }

@@ -1,6 +1,6 @@
 //! The storage client for LXD and Incus.
 //!
-//! Pools and volumes over a Unix socket, HTTPS with client certificates, or a transport of your own; one code base
+//! Pools, volumes and buckets over a Unix socket, HTTPS with client certificates, or a transport of your own; one code base
 //! for LXD 5.0 and later and for Incus.
 //!
 //! ```no_run
@@ -81,6 +81,7 @@ mod backups;
 mod bitmaps;
 #[cfg(feature = "blocking")]
 mod blocking;
+mod buckets;
 mod check;
 mod classify;
 mod client;
@@ -139,6 +140,10 @@ pub use self::{
     backup::{Backup, BackupHandle},
     backups::Backups,
     bitmaps::Bitmaps,
+    buckets::{
+        Bucket, BucketBackup, BucketBackupHandle, BucketBackups, BucketExport, BucketHandle, BucketKey,
+        BucketKeyHandle, BucketKeys, Buckets, CreatedBucket,
+    },
     client::{Client, ClientBuilder},
     cluster::Cluster,
     copying::CopyTo,

@@ -233,7 +233,8 @@ impl<T: Send + 'static> Change<T> {
     }
 
     /// Lets the server refuse the change if the object is no longer the one with this ETag
-    /// ([`PreconditionFailed`](crate::ErrorKind::PreconditionFailed)). Only `PUT` and `PATCH` look at it.
+    /// ([`PreconditionFailed`](crate::ErrorKind::PreconditionFailed)). Only `PUT` and `PATCH` look at it. For buckets and
+    /// their keys, where not all servers do, it is also compared here right before the request goes out.
     pub fn if_match(mut self, etag: &ETag) -> Self {
         if let Ok(request) = &mut self.request {
             request.if_match = Some(etag.clone());

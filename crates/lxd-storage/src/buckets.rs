@@ -1,0 +1,222 @@
+//! The buckets of a pool: list, get, create.
+
+mod backup;
+mod backups;
+mod bucket;
+mod export;
+mod import;
+mod key;
+mod keys;
+
+use std::sync::Arc;
+
+use http::Method;
+use lxd_types::{StorageBucket, StorageBucketKey, StorageBucketsPost};
+
+pub use self::{
+    backup::{BucketBackup, BucketBackupHandle},
+    backups::BucketBackups,
+    bucket::{Bucket, BucketHandle},
+    export::BucketExport,
+    key::{BucketKey, BucketKeyHandle},
+    keys::BucketKeys,
+};
+use crate::{
+    Change, Error, ErrorKind, Filter, PoolHandle, check,
+    object::Address as _,
+    pending::{ChangeRequest, Done},
+    route::Route,
+};
+
+impl PoolHandle {
+    /// The buckets of the pool.
+    #[must_use]
+    pub fn buckets(&self) -> Buckets {
+        Buckets { pool: self.clone() }
+    }
+
+    /// One bucket of the pool, by its name. No I/O: whether it exists shows when it is used.
+    #[must_use]
+    pub fn bucket(&self, name: impl Into<Arc<str>>) -> BucketHandle {
+        BucketHandle::new(self.clone(), name.into())
+    }
+}
+
+/// The buckets of a pool (`/1.0/storage-pools/<pool>/buckets`), which keep objects behind the S3 protocol. Needs the
+/// API extension `storage_buckets`, which LXD 5.0 lacks.
+///
+/// Buckets in pools of the drivers `dir`, `btrfs`, `lvm` and `zfs` need the API extension `storage_buckets_local`,
+/// MinIO on the server and the server's key `core.storage_buckets_address`; those of `cephobject` don't.
+///
+/// ```no_run
+/// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+/// use lxd_storage::types::{BucketKeyRole, Size, StorageBucketKeysPost, StorageBucketsPost};
+///
+/// let buckets = client.storage_pool("fast").buckets();
+/// let created = buckets.create(StorageBucketsPost::new("photos").with_size(Size::gib(5).unwrap())).await?;
+/// println!("{:?} is at {:?}", created.bucket.name(), created.bucket.s3_url());
+/// if let Some(admin) = &created.admin_key {
+///     println!("access key {}", admin.access_key.expose());
+/// }
+/// let viewer = StorageBucketKeysPost::new("viewer", BucketKeyRole::ReadOnly);
+/// let viewer = created.bucket.keys().create(viewer).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Buckets {
+    pool: PoolHandle,
+}
+
+/// A new bucket, and what opens it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CreatedBucket {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// The key of role `admin` that the server made along with it; `None` where it lacks the API extension
+    /// `storage_buckets_create_credentials`. It can be read again later, from the bucket's [`keys`](BucketHandle::keys).
+    pub admin_key: Option<StorageBucketKey>,
+}
+
+/// Which buckets of a list.
+#[derive(Default)]
+struct Selection {
+    filter: Option<Filter>,
+    all_projects: bool,
+}
+
+impl Buckets {
+    /// All buckets, as full objects, in one request (`GET .../buckets?recursion=1`).
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) for the pool or the project;
+    /// [`UnsupportedExtension`](ErrorKind::UnsupportedExtension).
+    pub async fn all(&self) -> Result<Vec<Bucket>, Error> {
+        self.select(Selection::default()).await
+    }
+
+    /// The buckets that are wanted, in one request. The server filters too where it can (API extension
+    /// `api_filtering_extended`, Incus).
+    ///
+    /// ```no_run
+    /// # async fn example(pool: lxd_storage::PoolHandle) -> Result<(), lxd_storage::Error> {
+    /// use lxd_storage::Field;
+    ///
+    /// let mine = pool.buckets().filtered(Field::config("user.owner").eq("backup")).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a filter on what no bucket has; those of [`all`](Self::all).
+    pub async fn filtered(&self, filter: Filter) -> Result<Vec<Bucket>, Error> {
+        self.select(Selection { filter: Some(filter), ..Selection::default() }).await
+    }
+
+    /// All buckets of all projects that the caller may see, in one request. Needs the API extension
+    /// `storage_buckets_all_projects`.
+    ///
+    /// # Errors
+    /// Those of [`all`](Self::all).
+    pub async fn all_projects(&self) -> Result<Vec<Bucket>, Error> {
+        self.select(Selection { all_projects: true, ..Selection::default() }).await
+    }
+
+    /// One bucket (`GET .../buckets/<bucket>`).
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound).
+    pub async fn get(&self, name: &str) -> Result<Bucket, Error> {
+        self.pool.bucket(name).get().await
+    }
+
+    /// Whether there is a bucket of this name. Only [`NotFound`](ErrorKind::NotFound) counts as no.
+    ///
+    /// # Errors
+    /// All others.
+    pub async fn exists(&self, name: &str) -> Result<bool, Error> {
+        self.pool.bucket(name).exists().await
+    }
+
+    /// Creates a bucket, and gives it with the key that opens it (`POST .../buckets`).
+    ///
+    /// The name and what the driver can do are looked at first, since servers begin a bucket before they notice that
+    /// it cannot be.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists); [`InvalidInput`](ErrorKind::InvalidInput) for a name against the
+    /// rules of S3, a size that doesn't parse or that the driver can't set, or a driver without buckets;
+    /// [`UnsupportedExtension`](ErrorKind::UnsupportedExtension), all before anything is sent;
+    /// [`Server`](ErrorKind::Server) where the server has no MinIO.
+    pub fn create(&self, bucket: StorageBucketsPost) -> Change<CreatedBucket> {
+        let request = self.create_request(&bucket);
+        let handle = self.pool.bucket(bucket.name);
+        Change::new(self.pool.client(), request, |done| async move {
+            let admin_key = admin_key(done)?;
+            Ok(CreatedBucket { bucket: handle.get().await?, admin_key })
+        })
+    }
+
+    fn create_request(&self, bucket: &StorageBucketsPost) -> Result<ChangeRequest, Error> {
+        check::bucket_name(&bucket.name)?;
+        check::sizes(&bucket.config)?;
+        let route = self.pool.client().scoped(self.route()?);
+        let request = ChangeRequest::new(Method::POST, route).json(bucket)?.needs("storage_buckets");
+        Ok(request.if_driver_has_buckets(self.pool.scoped()?, &bucket.config))
+    }
+
+    async fn select(&self, selection: Selection) -> Result<Vec<Bucket>, Error> {
+        let client = self.pool.client();
+        let mut route = self.route()?.query("recursion", "1");
+        let mut extensions = vec!["storage_buckets"];
+        route = if selection.all_projects {
+            extensions.push("storage_buckets_all_projects");
+            // Servers refuse a project beside it.
+            client.scoped_target(route.query("all-projects", "true"))
+        } else {
+            client.scoped(route)
+        };
+        if let Some(filter) = &selection.filter {
+            filter.check_for_buckets()?;
+            if let Some(sent) = filter.plan().sent
+                && client.server().await?.api_extensions.has("api_filtering_extended")
+            {
+                route = route.query("filter", &sent);
+            }
+        }
+        let objects: Option<Vec<StorageBucket>> = client.get(Ok(route), &extensions).await?.decode()?;
+        let wanted = |object: &StorageBucket| {
+            selection.filter.as_ref().is_none_or(|filter| filter.matches_bucket(object))
+        };
+        let placed = |object: StorageBucket| {
+            if selection.all_projects && !object.project.is_empty() {
+                return Bucket::from_list(&self.pool.with_project(&*object.project), object);
+            }
+            Bucket::from_list(&self.pool, object)
+        };
+        Ok(objects.unwrap_or_default().into_iter().filter(wanted).map(placed).collect())
+    }
+
+    fn route(&self) -> Result<Route, Error> {
+        Ok(self.pool.path()?.literal("buckets"))
+    }
+}
+
+/// The key that came with a new bucket: as the answer, or with the operation where the server works in the background.
+fn admin_key(done: Done) -> Result<Option<StorageBucketKey>, Error> {
+    let key: Option<StorageBucketKey> = match done {
+        Done::AtOnce(answer) => answer.decode()?,
+        Done::Operation(operation) => match operation.metadata.get("key") {
+            // Its own error could quote the secret.
+            Some(key) => Some(serde_json::from_value(key.clone()).map_err(|_| {
+                Error::new(
+                    ErrorKind::Decode,
+                    "the bucket was made; its key cannot be read from the operation",
+                )
+                .with_reached(lxd_transport::Reached::Yes)
+                .with_operation(&operation.id)
+            })?),
+            None => None,
+        },
+    };
+    Ok(key.filter(|key| !key.secret_key.is_empty()))
+}

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     availability, cluster,
     daemon::{Daemon, is_running},
+    minio,
     record::{self, state_file},
     slot::Slot,
     starting::{Life, Starting},
@@ -148,6 +149,7 @@ impl Lab {
         }
         let folder = new_folder(life)?;
         lab.own = Some(folder.clone());
+        minio::tether(&folder)?;
         // All are started before any is waited for.
         let mut starting: Vec<Starting> = Vec::new();
         for slot in available {
@@ -196,13 +198,14 @@ fn owner(life: Life) -> String {
     }
 }
 
-/// A folder that only we can enter.
+/// A folder that only we can look into. Others can go through it to what they may open there, as MinIO must, which
+/// Incus runs as `nobody`.
 fn new_folder(life: Life) -> Result<PathBuf, String> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("{PREFIX}{}-{number}", owner(life)));
-        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+        match fs::DirBuilder::new().mode(0o711).create(&folder) {
             Ok(()) => return Ok(folder),
             // Somebody else's, or of a process that had our number once.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

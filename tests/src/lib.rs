@@ -12,6 +12,7 @@ mod availability;
 mod cluster;
 mod daemon;
 mod lab;
+mod minio;
 mod record;
 mod slot;
 mod starting;
@@ -20,6 +21,7 @@ pub use self::{
     availability::NO_SERVERS_VARIABLE,
     daemon::Daemon,
     lab::Lab,
+    minio::minio,
     record::state_file,
     slot::{Family, Slot},
 };

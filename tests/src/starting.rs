@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     daemon::{Daemon, is_running, start_time},
+    minio,
     slot::{Family, Slot, in_path},
 };
 
@@ -61,6 +62,9 @@ impl Starting {
             .args(["unshare", "--mount", "--propagation", "private"])
             .arg(program)
             .args(["--group", "root"]);
+        if let Some(path) = minio::path_for(dir) {
+            command.env("PATH", path);
+        }
         command.env(slot.family().dir_variable(), dir).stdin(Stdio::null());
         if let Some(path) = slot.search_path() {
             command.env("PATH", path);

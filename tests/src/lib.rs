@@ -21,7 +21,7 @@ pub use self::{
     availability::NO_SERVERS_VARIABLE,
     daemon::Daemon,
     lab::Lab,
-    minio::minio,
+    minio::why_no_buckets,
     record::state_file,
     slot::{Family, Slot},
 };

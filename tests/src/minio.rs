@@ -1,4 +1,4 @@
-//! MinIO, which Incus runs for each of its buckets.
+//! MinIO, which Incus before 7.0 runs for each of its buckets.
 
 use std::{
     fs,
@@ -6,19 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::slot::in_path;
+use crate::slot::{Slot, in_path};
 
-/// Why an Incus of this machine can have no buckets; `Ok` if it can.
-///
-/// # Errors
-/// The reason, as a sentence.
-pub fn minio() -> Result<(), String> {
-    for program in ["minio", "mc"] {
-        if in_path(program).is_none() {
-            return Err(format!("{program} is not installed (MinIO and its client)"));
-        }
+/// Why a server of this slot can't have buckets, as a sentence; `None` if it can.
+#[must_use]
+pub fn why_no_buckets(slot: Slot) -> Option<String> {
+    // Incus 7 serves its buckets itself.
+    if slot == Slot::Incus7 {
+        return None;
     }
-    Ok(())
+    let missing = ["minio", "mc"].into_iter().find(|program| in_path(program).is_none())?;
+    Some(format!("{slot}: {missing} is not installed (MinIO and its client)"))
 }
 
 /// Puts a `minio` into a folder for `PATH` that ends with the daemon that runs it: by itself it would go on after a

@@ -1,11 +1,10 @@
-//! Buckets, their keys, backups, exports and imports, on Incus with MinIO.
+//! Buckets, their keys, backups, exports and imports, on Incus 6 with MinIO and on Incus 7 by itself.
 
 use std::{
     fs,
     future::IntoFuture,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -14,14 +13,18 @@ use lxd_storage::{
     Bucket, BucketHandle, CreatedBucket, ErrorKind, Field, PoolHandle, Upload,
     transport::Reached,
     types::{
-        BucketKeyRole, Compression, Expiry, Patch, Secret, Size, StorageBucketBackupsPost,
-        StorageBucketKeysPost, StorageBucketPut, StorageBucketsPost,
+        BucketKeyRole, Compression, Expiry, Patch, Size, StorageBucketBackupsPost, StorageBucketKeysPost,
+        StorageBucketPut, StorageBucketsPost,
     },
 };
+use lxd_tests::Slot;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::ctx::{Ctx, cases};
+use crate::{
+    ctx::{Ctx, cases},
+    s3::Objects,
+};
 
 cases![
     a_bucket_lives_and_dies,
@@ -39,10 +42,10 @@ cases![
     a_quota_is_kept,
 ];
 
-/// Gives the server an address for buckets, once for all cases, and leaves it: the lab's servers are private.
+/// Gives each server an address for buckets, once for all cases, and leaves it: the lab's servers are private.
 async fn ready(ctx: &Ctx) -> PoolHandle {
-    static ADDRESS: OnceCell<()> = OnceCell::const_new();
-    ADDRESS
+    static ADDRESSES: [OnceCell<()>; 2] = [const { OnceCell::const_new() }; 2];
+    ADDRESSES[usize::from(ctx.slot == Slot::Incus7)]
         .get_or_init(|| async {
             const KEY: &str = "core.storage_buckets_address";
             let server: Value = ctx.client.request(Method::GET, "/1.0").fetch().await.unwrap().value;
@@ -65,7 +68,7 @@ async fn ready(ctx: &Ctx) -> PoolHandle {
             set.unwrap();
         })
         .await;
-    ctx.pool(&ctx.ready_pools()[0].name().to_owned())
+    ctx.pool(ctx.ready_pools()[0].name())
 }
 
 /// A name by the rules of S3.
@@ -90,30 +93,6 @@ impl Folder {
 
     fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
-    }
-
-    /// Runs an S3 client with the credentials of a key. `lab/` stands for the server.
-    fn s3(
-        &self,
-        bucket: &Bucket,
-        access: &Secret,
-        secret: &Secret,
-        args: &[&str],
-    ) -> Result<Vec<u8>, String> {
-        let url = bucket.s3_url().unwrap();
-        let host = url.strip_prefix("https://").unwrap().split('/').next().unwrap();
-        let secret: String = secret.expose().bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let output = Command::new("mc")
-            .args(["--insecure", "--quiet", "--no-color", "-C"])
-            .arg(self.file("mc"))
-            .args(args)
-            .env("MC_HOST_lab", format!("https://{}:{secret}@{host}", access.expose()))
-            .output()
-            .unwrap();
-        if output.status.success() {
-            return Ok(output.stdout);
-        }
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 }
 
@@ -241,7 +220,13 @@ async fn concurrent_edits_all_arrive(ctx: Ctx) {
     let mut bucket = new_bucket(&ctx, "edits").await.bucket;
     let edit = |number: u32| {
         let bucket = bucket.handle().clone();
-        async move { bucket.edit(|put| drop(put.config.set(format!("user.{number}"), number))).await }
+        async move {
+            bucket
+                .edit(|put| {
+                    put.config.set(format!("user.{number}"), number);
+                })
+                .await
+        }
     };
     let (a, b, c) = tokio::join!(edit(1), edit(2), edit(3));
     for done in [a, b, c] {
@@ -292,18 +277,15 @@ async fn keys_come_and_go(ctx: Ctx) {
 }
 
 async fn a_role_decides_what_a_key_may_do(ctx: Ctx) {
-    let folder = Folder::new(&ctx);
     let CreatedBucket { mut bucket, admin_key, .. } = new_bucket(&ctx, "roles").await;
     let admin = admin_key.unwrap();
     let viewer =
         bucket.keys().create(StorageBucketKeysPost::new("v", BucketKeyRole::ReadOnly)).await.unwrap();
-    fs::write(folder.file("o"), b"an object").unwrap();
-    let (from, to) = (folder.file("o"), format!("lab/{}/o", bucket.name()));
-    let put = ["cp", from.to_str().unwrap(), &to];
-    let (access, secret) = (viewer.access_key(), viewer.secret_key());
-    assert!(folder.s3(&bucket, access, secret, &put).is_err());
-    folder.s3(&bucket, &admin.access_key, &admin.secret_key, &put).unwrap();
-    assert_eq!(folder.s3(&bucket, access, secret, &["cat", &to]).unwrap(), b"an object");
+    let admin = Objects::new(&ctx, &bucket, &admin.access_key, &admin.secret_key);
+    let viewer = Objects::new(&ctx, &bucket, viewer.access_key(), viewer.secret_key());
+    assert!(viewer.put("o", "an object").await.is_err());
+    admin.put("o", "an object").await.unwrap();
+    assert_eq!(viewer.get("o").await.unwrap(), "an object");
     // A bucket that isn't empty goes too.
     bucket.delete().await.unwrap();
 }
@@ -319,13 +301,19 @@ async fn no_error_or_debug_text_shows_credentials(ctx: Ctx) {
     for secret in [&admin.access_key, &admin.secret_key] {
         assert!(!debug.contains(secret.expose()), "{debug}");
     }
-    // The server's own error quotes the command line that it ran, credentials and all.
-    let post = StorageBucketKeysPost::new("bad", BucketKeyRole::Admin).with_credentials("zq", "t00short");
+    let access = if ctx.is_picky() { name(&ctx, "zq") } else { "zq".to_owned() };
+    let post = StorageBucketKeysPost::new("bad", BucketKeyRole::Admin).with_credentials(&*access, "t00short");
     let change = bucket.keys().create(post.with_description("x"));
     assert!(!format!("{change:?}").contains("t00short"));
-    let error = change.await.unwrap_err();
-    let text = format!("{error} {error:#} {error:?} {:?}", error.server_message());
-    assert!(!text.contains("t00short") && !text.contains("zq") && text.contains("***"), "{text}");
+    match change.await {
+        // Its own server for S3 takes any credentials.
+        Ok(key) => assert!(ctx.is_picky() && !format!("{key:?}").contains("t00short")),
+        // The server's own error quotes the command line that it ran, credentials and all.
+        Err(error) => {
+            let text = format!("{error} {error:#} {error:?} {:?}", error.server_message());
+            assert!(!text.contains("t00short") && !text.contains("zq") && text.contains("***"), "{text}");
+        }
+    }
     bucket.delete().await.unwrap();
 }
 
@@ -346,6 +334,15 @@ async fn a_backup_lives_and_dies(ctx: Ctx) {
     let numbered = backups.create(StorageBucketBackupsPost::automatic()).await.unwrap();
     assert_eq!((numbered.name(), numbered.expiry()), ("backup0", Expiry::Never));
     assert!(backup.rename("backup0").await.unwrap_err().is_already_exists());
+    if ctx.is_picky() {
+        // Incus 7.0 looks for both where they aren't, and changes nothing.
+        for error in [backup.rename("second").await.unwrap_err(), backup.delete().await.unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::OperationFailed, "{error}");
+        }
+        assert!(backups.exists("b é%").await.unwrap() && !backups.exists("second").await.unwrap());
+        assert!(backup.download().await.unwrap().size().unwrap() > 0);
+        return bucket.delete().await.unwrap();
+    }
     let renamed = backup.rename("second").await.unwrap();
     assert!(backups.exists("second").await.unwrap() && !backups.exists("b é%").await.unwrap());
     let mut download = renamed.download().await.unwrap().with_checksum();
@@ -359,13 +356,11 @@ async fn a_backup_lives_and_dies(ctx: Ctx) {
 }
 
 /// An object of noise in a bucket.
-fn fill(folder: &Folder, created: &CreatedBucket) -> Vec<u8> {
+async fn fill(ctx: &Ctx, created: &CreatedBucket) -> Vec<u8> {
     let noise: Vec<u8> = (0..3_000_000_u32).map(|i| (i.wrapping_mul(2_246_822_519) >> 11) as u8).collect();
-    fs::write(folder.file("noise"), &noise).unwrap();
-    let (bucket, admin) = (&created.bucket, created.admin_key.as_ref().unwrap());
-    let (from, to) = (folder.file("noise"), format!("lab/{}/a/noise", bucket.name()));
-    let args = ["cp", from.to_str().unwrap(), &to];
-    folder.s3(bucket, &admin.access_key, &admin.secret_key, &args).unwrap();
+    let admin = created.admin_key.as_ref().unwrap();
+    let objects = Objects::new(ctx, &created.bucket, &admin.access_key, &admin.secret_key);
+    objects.put("a/noise", noise.clone()).await.unwrap();
     noise
 }
 
@@ -376,7 +371,7 @@ fn sha256(path: &Path) -> [u8; 32] {
 async fn what_is_exported_comes_back_whole(ctx: Ctx) {
     let folder = Folder::new(&ctx);
     let created = new_bucket(&ctx, "export").await;
-    let noise = fill(&folder, &created);
+    let noise = fill(&ctx, &created).await;
     let CreatedBucket { mut bucket, admin_key, .. } = created;
     let (file, admin) = (folder.file("b.tar.gz"), admin_key.unwrap());
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -385,7 +380,9 @@ async fn what_is_exported_comes_back_whole(ctx: Ctx) {
     assert_eq!(exported.bytes, fs::metadata(&file).unwrap().len());
     assert_eq!((exported.sha256, exported.leftover), (Some(sha256(&file)), None));
     let last = receiver.into_iter().last().unwrap();
-    assert_eq!((last.bytes, last.total), (exported.bytes, Some(exported.bytes)));
+    // Where nothing is packed first, nobody knows how much will come.
+    let total = (!ctx.has("direct_backup").await).then_some(exported.bytes);
+    assert_eq!((last.bytes, last.total), (exported.bytes, total));
     assert_eq!(bucket.export().to_file(&file).await.unwrap_err().kind(), ErrorKind::InvalidInput);
 
     let (name, pool) = (bucket.name().to_owned(), bucket.pool().clone());
@@ -400,8 +397,7 @@ async fn what_is_exported_comes_back_whole(ctx: Ctx) {
     assert_eq!(receiver.into_iter().last().unwrap().bytes, exported.bytes);
     assert_eq!(back.name(), name);
     assert_eq!(back.keys().get("admin").await.unwrap().secret_key(), &admin.secret_key);
-    let object = format!("lab/{name}/a/noise");
-    let read = folder.s3(&back, &admin.access_key, &admin.secret_key, &["cat", &object]).unwrap();
+    let read = Objects::new(&ctx, &back, &admin.access_key, &admin.secret_key).get("a/noise").await.unwrap();
     assert!(read == noise, "the bytes differ");
     back.delete().await.unwrap();
 }
@@ -418,7 +414,13 @@ async fn a_copy_can_live_beside_its_original(ctx: Ctx) {
     let error = import().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OperationFailed, "{error}");
     assert!(!pool.buckets().exists(&name).await.unwrap());
-    bucket.key("admin").edit(|put| drop(put.renew_credentials())).await.unwrap();
+    bucket
+        .key("admin")
+        .edit(|put| {
+            put.renew_credentials();
+        })
+        .await
+        .unwrap();
     let mut copy = import().await.unwrap();
     assert_eq!(copy.name(), name);
     assert_eq!(copy.keys().get("admin").await.unwrap().access_key(), &admin.access_key);
@@ -429,7 +431,7 @@ async fn a_copy_can_live_beside_its_original(ctx: Ctx) {
 async fn an_export_leaves_nothing_behind(ctx: Ctx) {
     let folder = Folder::new(&ctx);
     let created = new_bucket(&ctx, "clean").await;
-    fill(&folder, &created);
+    fill(&ctx, &created).await;
     let mut bucket = created.bucket;
     bucket.export().to_writer(&mut Vec::new()).await.unwrap();
     assert_eq!(backup_files(&ctx, &bucket), Vec::<String>::new());
@@ -440,7 +442,8 @@ async fn an_export_leaves_nothing_behind(ctx: Ctx) {
     assert!(has_no_backup(&ctx, &bucket).await);
     let mut download = bucket.export().open().await.unwrap();
     download.chunk().await.unwrap().unwrap();
-    assert_eq!(backup_files(&ctx, &bucket).len(), 1);
+    let kept = usize::from(!ctx.has("direct_backup").await);
+    assert_eq!(backup_files(&ctx, &bucket).len(), kept);
     drop(download);
     assert!(has_no_backup(&ctx, &bucket).await);
     assert!(!folder.file("x").exists());
@@ -493,7 +496,12 @@ async fn a_quota_is_kept(ctx: Ctx) {
     let post = StorageBucketsPost::new(name(&ctx, "quota")).with_size(Size::mib(64).unwrap());
     let mut bucket = pool.buckets().create(post).await.unwrap().bucket;
     assert_eq!(bucket.config().size("size").unwrap(), Size::mib(64));
-    let larger = bucket.edit(|put| drop(put.config.set("size", Size::mib(96).unwrap()))).await.unwrap();
+    let larger = bucket
+        .edit(|put| {
+            put.config.set("size", Size::mib(96).unwrap());
+        })
+        .await
+        .unwrap();
     assert_eq!(larger.config().size("size").unwrap(), Size::mib(96));
     bucket.sync().await.unwrap();
     bucket.config_mut().set("size", "much");

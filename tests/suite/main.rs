@@ -26,6 +26,7 @@ mod operations;
 mod pools;
 mod raw;
 mod remotes;
+mod s3;
 mod scope;
 mod sizes;
 mod snapshots;
@@ -34,11 +35,15 @@ mod typed_config;
 mod upgrade;
 mod volumes;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use ctx::{Case, Ctx, Wire};
 use libtest_mimic::{Arguments, Trial};
-use lxd_tests::{Lab, Slot, minio};
+use lxd_tests::{Lab, Slot, why_no_buckets};
 
 /// No case takes a tenth of this; a hang must end in a failure that names the case.
 const CASE_LIMIT: Duration = Duration::from_secs(120);
@@ -82,13 +87,13 @@ fn main() -> ExitCode {
         ("typed_config", typed_config::CASES),
         ("remotes", remotes::CASES),
     ];
-    // Only Incus can have buckets here, and only together with MinIO.
-    let no_minio = minio().err();
+    let has_buckets = |slot| matches!(slot, Slot::Incus | Slot::Incus7);
     let is_of = |module: &str, slot: Slot| match module {
-        "buckets" => slot == Slot::Incus,
-        "no_buckets" => slot != Slot::Incus,
+        "buckets" => has_buckets(slot),
+        "no_buckets" => !has_buckets(slot),
         _ => true,
     };
+    let no_buckets = |slot| why_no_buckets(slot).filter(|_| has_buckets(slot));
     let mut trials = Vec::new();
     let (mut missing, mut required) = (Vec::new(), false);
     // A client of a cluster talks to one of its members.
@@ -102,13 +107,18 @@ fn main() -> ExitCode {
         }
         for wire in [Wire::Unix, Wire::Tls] {
             for (module, cases) in modules.iter().filter(|(module, _)| is_of(module, slot)) {
-                let skipped = absent.is_some() || (*module == "buckets" && no_minio.is_some());
+                let skipped = absent.is_some() || (*module == "buckets" && no_buckets(slot).is_some());
                 for case in *cases {
                     let lab = lab.clone();
                     let name = format!("{server}::{wire}::{module}::{}", case.name);
-                    trials.push(
-                        Trial::test(name, move || run(case, lab, slot, wire)).with_ignored_flag(skipped),
-                    );
+                    let one_by_one = *module == "buckets" && slot == Slot::Incus;
+                    let trial = Trial::test(name, move || {
+                        // MinIO's programs stumble over each other.
+                        static TURN: Mutex<()> = Mutex::new(());
+                        let _turn = one_by_one.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
+                        run(case, lab, slot, wire)
+                    });
+                    trials.push(trial.with_ignored_flag(skipped));
                 }
             }
         }
@@ -116,9 +126,9 @@ fn main() -> ExitCode {
     for reason in &missing {
         eprintln!("SKIPPED, no real server: {reason}");
     }
-    if let Some(reason) = &no_minio {
-        // No archive of a distribution has it, so this is no failure anywhere.
-        eprintln!("SKIPPED, no buckets on Incus: {reason}");
+    for reason in Slot::ALL.into_iter().filter_map(no_buckets) {
+        // No archive of a distribution has MinIO, so this is no failure anywhere.
+        eprintln!("SKIPPED, no buckets: {reason}");
     }
 
     let conclusion = libtest_mimic::run(&arguments, trials);

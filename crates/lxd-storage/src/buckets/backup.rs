@@ -51,6 +51,8 @@ impl BucketBackupHandle {
     ///
     /// # Errors
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`NotFound`](crate::ErrorKind::NotFound).
+    /// [`OperationFailed`](crate::ErrorKind::OperationFailed) from Incus 7.0, which looks for the file in the wrong
+    /// folder; nothing changes then.
     pub fn rename(&self, name: impl Into<Arc<str>>) -> Change<BucketBackupHandle> {
         let post = |name: &str| StorageBucketBackupPost::rename(name);
         self.kept.rename(name.into(), post, |kept| Self { kept })
@@ -59,7 +61,8 @@ impl BucketBackupHandle {
     /// Deletes the backup (`DELETE .../backups/<backup>`, always in the background).
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound).
+    /// [`NotFound`](crate::ErrorKind::NotFound). [`OperationFailed`](crate::ErrorKind::OperationFailed) from Incus 7.0,
+    /// which looks for the backup under the wrong name; it goes with its bucket, or when it expires.
     pub fn delete(&self) -> Change<()> {
         self.kept.delete()
     }

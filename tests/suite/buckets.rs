@@ -29,6 +29,7 @@ use crate::{
 cases![
     a_bucket_lives_and_dies,
     lists_hold_what_was_asked_for,
+    a_bucket_comes_with_all_that_is_its_own,
     a_lost_race_is_noticed,
     concurrent_edits_all_arrive,
     keys_come_and_go,
@@ -177,6 +178,32 @@ async fn lists_hold_what_was_asked_for(ctx: Ctx) {
     let nowhere = bucket.pool().with_project(ctx.name("nowhere")).buckets();
     assert_eq!(nowhere.all().await.unwrap_err().kind(), ErrorKind::NotFound);
     bucket.delete().await.unwrap();
+}
+
+async fn a_bucket_comes_with_all_that_is_its_own(ctx: Ctx) {
+    let mut bucket = new_bucket(&ctx, "whole").await.bucket;
+    bucket.backups().create(StorageBucketBackupsPost::new("before")).await.unwrap();
+    bucket.keys().create(StorageBucketKeysPost::new("viewer", BucketKeyRole::ReadOnly)).await.unwrap();
+    let at_once = ctx.has("storage_bucket_full").await;
+    ctx.sent.take();
+    let listed = bucket.pool().buckets().full().await.unwrap();
+    if at_once {
+        assert_eq!(ctx.sent.take().len(), 1);
+    }
+    let listed = listed.into_iter().find(|full| full.bucket.name() == bucket.name()).unwrap();
+    for mut full in [bucket.handle().full().await.unwrap(), listed] {
+        let mut roles: Vec<_> = full.keys.iter().map(|key| key.role().as_str()).collect();
+        roles.sort_unstable();
+        assert_eq!(roles, ["admin", "read-only"]);
+        assert!(full.keys.iter().all(|key| !key.secret_key().is_empty()));
+        let backups = full.backups.map(|backups| backups.iter().map(|one| one.name().to_owned()).collect());
+        assert_eq!(backups, at_once.then(|| vec!["before".to_owned()]));
+        full.bucket.set_description("edited");
+        full.bucket.save().await.unwrap();
+        bucket.raw_patch(&Patch::new().with_description("")).await.unwrap();
+    }
+    bucket.delete().await.unwrap();
+    assert!(bucket.handle().full().await.unwrap_err().is_not_found());
 }
 
 async fn a_lost_race_is_noticed(ctx: Ctx) {

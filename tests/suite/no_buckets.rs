@@ -29,6 +29,8 @@ async fn what_the_server_lacks_is_named(ctx: Ctx) {
         lacks(buckets.all().await),
         lacks(buckets.filtered(Field::Name.eq("photos")).await),
         lacks(buckets.all_projects().await),
+        lacks(buckets.full().await),
+        lacks(bucket.full().await),
         lacks(buckets.get("photos").await),
         lacks(buckets.exists("photos").await),
         lacks(buckets.create(StorageBucketsPost::new("photos")).await),

@@ -4,6 +4,7 @@ mod backup;
 mod backups;
 mod bucket;
 mod export;
+mod full;
 mod import;
 mod key;
 mod keys;
@@ -12,12 +13,14 @@ use std::sync::Arc;
 
 use http::Method;
 use lxd_types::{StorageBucket, StorageBucketKey, StorageBucketsPost};
+use serde::de::DeserializeOwned;
 
 pub use self::{
     backup::{BucketBackup, BucketBackupHandle},
     backups::BucketBackups,
     bucket::{Bucket, BucketHandle},
     export::BucketExport,
+    full::BucketFull,
     key::{BucketKey, BucketKeyHandle},
     keys::BucketKeys,
 };
@@ -45,8 +48,8 @@ impl PoolHandle {
 /// The buckets of a pool (`/1.0/storage-pools/<pool>/buckets`), which keep objects behind the S3 protocol. Needs the
 /// API extension `storage_buckets`, which LXD 5.0 lacks.
 ///
-/// Buckets in pools of the drivers `dir`, `btrfs`, `lvm` and `zfs` need the API extension `storage_buckets_local`,
-/// MinIO on the server and the server's key `core.storage_buckets_address`; those of `cephobject` don't.
+/// Buckets in pools of the drivers `dir`, `btrfs`, `lvm` and `zfs` need the API extension `storage_buckets_local` and the
+/// server's key `core.storage_buckets_address`, and up to Incus 6 MinIO on the server; those of `cephobject` don't.
 ///
 /// ```no_run
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
@@ -146,7 +149,7 @@ impl Buckets {
     /// [`AlreadyExists`](ErrorKind::AlreadyExists); [`InvalidInput`](ErrorKind::InvalidInput) for a name against the
     /// rules of S3, a size that doesn't parse or that the driver can't set, or a driver without buckets;
     /// [`UnsupportedExtension`](ErrorKind::UnsupportedExtension), all before anything is sent;
-    /// [`Server`](ErrorKind::Server) where the server has no MinIO.
+    /// [`Server`](ErrorKind::Server) where the server needs MinIO and has none.
     pub fn create(&self, bucket: StorageBucketsPost) -> Change<CreatedBucket> {
         let request = self.create_request(&bucket);
         let handle = self.pool.bucket(bucket.name);
@@ -165,8 +168,26 @@ impl Buckets {
     }
 
     async fn select(&self, selection: Selection) -> Result<Vec<Bucket>, Error> {
+        let objects: Vec<StorageBucket> = self.list("1", &selection).await?;
+        let wanted = |object: &StorageBucket| {
+            selection.filter.as_ref().is_none_or(|filter| filter.matches_bucket(object))
+        };
+        let placed = |object: StorageBucket| {
+            if selection.all_projects && !object.project.is_empty() {
+                return Bucket::from_list(&self.pool.with_project(&*object.project), object);
+            }
+            Bucket::from_list(&self.pool, object)
+        };
+        Ok(objects.into_iter().filter(wanted).map(placed).collect())
+    }
+
+    async fn list<T: DeserializeOwned>(
+        &self,
+        recursion: &str,
+        selection: &Selection,
+    ) -> Result<Vec<T>, Error> {
         let client = self.pool.client();
-        let mut route = self.route()?.query("recursion", "1");
+        let mut route = self.route()?.query("recursion", recursion);
         let mut extensions = vec!["storage_buckets"];
         route = if selection.all_projects {
             extensions.push("storage_buckets_all_projects");
@@ -183,17 +204,8 @@ impl Buckets {
                 route = route.query("filter", &sent);
             }
         }
-        let objects: Option<Vec<StorageBucket>> = client.get(Ok(route), &extensions).await?.decode()?;
-        let wanted = |object: &StorageBucket| {
-            selection.filter.as_ref().is_none_or(|filter| filter.matches_bucket(object))
-        };
-        let placed = |object: StorageBucket| {
-            if selection.all_projects && !object.project.is_empty() {
-                return Bucket::from_list(&self.pool.with_project(&*object.project), object);
-            }
-            Bucket::from_list(&self.pool, object)
-        };
-        Ok(objects.unwrap_or_default().into_iter().filter(wanted).map(placed).collect())
+        let objects: Option<Vec<T>> = client.get(Ok(route), &extensions).await?.decode()?;
+        Ok(objects.unwrap_or_default())
     }
 
     fn route(&self) -> Result<Route, Error> {

@@ -141,8 +141,8 @@ pub use self::{
     backups::Backups,
     bitmaps::Bitmaps,
     buckets::{
-        Bucket, BucketBackup, BucketBackupHandle, BucketBackups, BucketExport, BucketHandle, BucketKey,
-        BucketKeyHandle, BucketKeys, Buckets, CreatedBucket,
+        Bucket, BucketBackup, BucketBackupHandle, BucketBackups, BucketExport, BucketFull, BucketHandle,
+        BucketKey, BucketKeyHandle, BucketKeys, Buckets, CreatedBucket,
     },
     client::{Client, ClientBuilder},
     cluster::Cluster,

@@ -1,6 +1,6 @@
 //! Buckets, which keep objects behind the S3 protocol, and the keys that open them.
 
-use crate::{Config, Secret, Size, StorageBucketBackup};
+use crate::{Config, Secret, Size};
 
 /// What LXD and Incus 6.0 let out of their databases into the answer about one bucket.
 const LEAKED: [&str; 3] = ["ID", "PoolID", "PoolName"];
@@ -206,29 +206,6 @@ impl StorageBucketKeysPost {
     }
 }
 
-object! {
-    /// A bucket with its keys and backups, as newer Incus describes it with `recursion`. Needs the API extension
-    /// `storage_bucket_full`.
-    pub struct StorageBucketFull {
-        /// The name.
-        pub name: String = "name",
-        /// Free text.
-        pub description: String = "description",
-        /// Where S3 clients find it.
-        pub s3_url: String = "s3_url",
-        /// The cluster member that holds it.
-        pub location: String = "location",
-        /// The keys of its config.
-        pub config: Config = "config",
-        /// The project that holds it.
-        pub project: String = "project",
-        /// The backups that the server keeps of it.
-        pub backups: Vec<StorageBucketBackup> = "backups",
-        /// The keys that open it.
-        pub keys: Vec<StorageBucketKey> = "keys",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,8 +221,7 @@ mod tests {
         assert!(json.contains(r#""access-key":"AKAKAKAK","secret-key":"SKSKSKSK""#), "{json}");
         let post =
             StorageBucketKeysPost::new("k", BucketKeyRole::Admin).with_credentials("AKAKAKAK", "SKSKSKSK");
-        let full = StorageBucketFull { keys: vec![key.clone()], ..StorageBucketFull::default() };
-        let debug = format!("{key:?} {key:#?} {put:?} {post:?} {full:?}");
+        let debug = format!("{key:?} {key:#?} {put:?} {post:?}");
         assert!(debug.contains("***") && !debug.contains("AKAK") && !debug.contains("SKSK"), "{debug}");
     }
 

@@ -52,10 +52,13 @@ mod object;
 #[macro_use]
 mod open_enum;
 
+mod beside;
+
 pub mod backup;
 pub mod bitmap;
 pub mod bucket;
 pub mod bucket_backup;
+pub mod bucket_full;
 pub mod cluster;
 pub mod config;
 pub mod drivers;
@@ -85,10 +88,11 @@ pub use self::{
     backup::{Compression, StorageVolumeBackup, StorageVolumeBackupPost, StorageVolumeBackupsPost},
     bitmap::{StorageVolumeBitmap, StorageVolumeBitmapsPost},
     bucket::{
-        BucketKeyRole, StorageBucket, StorageBucketFull, StorageBucketKey, StorageBucketKeyPut,
-        StorageBucketKeysPost, StorageBucketPut, StorageBucketsPost,
+        BucketKeyRole, StorageBucket, StorageBucketKey, StorageBucketKeyPut, StorageBucketKeysPost,
+        StorageBucketPut, StorageBucketsPost,
     },
     bucket_backup::{StorageBucketBackup, StorageBucketBackupPost, StorageBucketBackupsPost},
+    bucket_full::StorageBucketFull,
     cluster::{ClusterMember, ClusterMemberState, MemberStatus},
     config::Config,
     envelope::{Envelope, ResponseType},

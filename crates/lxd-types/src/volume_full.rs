@@ -1,10 +1,11 @@
 //! A volume together with all that belongs to it, as newer servers list it.
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _, ser::Error as _,
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
-use crate::{StorageVolume, StorageVolumeBackup, StorageVolumeSnapshot, StorageVolumeState};
+use crate::{
+    StorageVolume, StorageVolumeBackup, StorageVolumeSnapshot, StorageVolumeState,
+    beside::{put, take},
+};
 
 /// A volume with how full it is, its snapshots and its backups, as `GET .../volumes?recursion=2` lists it. Needs the
 /// API extension `storage_volume_full`.
@@ -35,8 +36,9 @@ impl<'de> Deserialize<'de> for StorageVolumeFull {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // On the wire the lists lie beside the volume's own fields, to which they are unknown.
         let mut volume = StorageVolume::deserialize(deserializer)?;
+        let extra = &mut volume.extra;
         let (state, snapshots, backups) =
-            (take(&mut volume, "state"), take(&mut volume, "snapshots"), take(&mut volume, "backups"));
+            (take(extra, "state"), take(extra, "snapshots"), take(extra, "backups"));
         Ok(Self {
             volume,
             state: state.map_err(D::Error::custom)?,
@@ -49,21 +51,11 @@ impl<'de> Deserialize<'de> for StorageVolumeFull {
 impl Serialize for StorageVolumeFull {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut volume = self.volume.clone();
-        let mut put = |name: &str, value: serde_json::Result<serde_json::Value>| {
-            value.map(|value| volume.extra.insert(name.to_owned(), value)).map_err(S::Error::custom)
-        };
-        put("backups", serde_json::to_value(&self.backups))?;
-        put("snapshots", serde_json::to_value(&self.snapshots))?;
-        put("state", serde_json::to_value(&self.state))?;
+        put(&mut volume.extra, "backups", &self.backups).map_err(S::Error::custom)?;
+        put(&mut volume.extra, "snapshots", &self.snapshots).map_err(S::Error::custom)?;
+        put(&mut volume.extra, "state", &self.state).map_err(S::Error::custom)?;
         volume.serialize(serializer)
     }
-}
-
-fn take<T: DeserializeOwned>(
-    volume: &mut StorageVolume,
-    field: &str,
-) -> Result<Option<T>, serde_json::Error> {
-    volume.extra.remove(field).map_or(Ok(None), serde_json::from_value)
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! The backups of a bucket that its server keeps: list, get, create.
 
-use lxd_types::{StorageBucketBackup, StorageBucketBackupsPost, StorageBucketFull, Timestamp};
+use lxd_types::{StorageBucketBackup, StorageBucketBackupsPost, Timestamp};
 use serde_json::Value;
 
 use super::{BucketBackup, BucketHandle};
 use crate::{
     Change, Error, ErrorKind,
     kept::{self, Packable},
-    object::Address as _,
     pending::ChangeRequest,
 };
 
@@ -55,18 +54,12 @@ impl BucketBackups {
 
     /// The backups by another way, for servers that answer the list of them with the bucket.
     async fn of_the_bucket(&self) -> Result<Vec<StorageBucketBackup>, Error> {
-        let client = self.bucket.client();
-        let route = self.bucket.path().map(|route| client.scoped(route.query("recursion", "1")));
-        let full: StorageBucketFull = client
-            .get(route, &["storage_bucket_full"])
-            .await
-            .map_err(|error| match error.kind() {
-                ErrorKind::UnsupportedExtension => {
-                    error.with_note("it answers the list of a bucket's backups with the bucket")
-                }
-                _ => error,
-            })?
-            .decode()?;
+        let full = self.bucket.read_full().await.map_err(|error| match error.kind() {
+            ErrorKind::UnsupportedExtension => {
+                error.with_note("it answers the list of a bucket's backups with the bucket")
+            }
+            _ => error,
+        })?;
         Ok(full.backups)
     }
 

@@ -98,6 +98,16 @@ impl Body {
         Self { content: Content::Boxed(Box::pin(body)), clock: Clock::NONE }
     }
 
+    /// The same once more, if it is no stream; the copy has no time limits. Bytes are shared and not copied.
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        match &self.content {
+            Content::Empty => Some(Self::empty()),
+            Content::Bytes(bytes) => Some(Self::from(bytes.clone())),
+            Content::Incoming { .. } | Content::Boxed(_) => None,
+        }
+    }
+
     pub(crate) fn incoming(incoming: Incoming, lease: Lease) -> Self {
         let mut content = Content::Incoming { incoming, lease: Some(lease) };
         content.release_at_end();

@@ -124,6 +124,14 @@ impl Error {
         Self::new(ErrorKind::Timeout(phase), format!("{what} within {limit:?}"))
     }
 
+    /// Says how often it was tried, where that was more than once.
+    pub(crate) fn after_tries(mut self, tries: u32) -> Self {
+        if tries > 1 {
+            self.0.message = format!("{} (tried {tries} times)", self.0.message).into();
+        }
+        self
+    }
+
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::InvalidInput, message)
     }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -22,6 +22,7 @@ use crate::{
     body::Upload,
     connection::Connection,
     pool::{Lease, Pool},
+    spare::Spare,
     watchdog::end_of,
 };
 
@@ -279,32 +280,6 @@ fn check_target(uri: &Uri) -> Result<(), Error> {
         return Err(Error::invalid(format!("the request target {uri} does not begin with \"/\"")));
     }
     Ok(())
-}
-
-/// What it takes to send a request once more that only reads and has no body.
-struct Spare {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-}
-
-impl Spare {
-    fn of_a_read(request: &Request<Body>) -> Option<Self> {
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        (reads && http_body::Body::is_end_stream(request.body())).then(|| Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-        })
-    }
-
-    fn into_request(self) -> Request<Body> {
-        let mut request = Request::new(Body::empty());
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        request
-    }
 }
 
 /// Hands the request to the connection. A function of its own, since a future would keep room for what it gives away.

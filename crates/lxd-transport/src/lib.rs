@@ -13,6 +13,11 @@
 //! time limits and upgrades have one code path. Any `tower` service is a transport through
 //! `tower::Tower`.
 //!
+//! # Trying again
+//!
+//! A transport by itself sends a read once more where the connection that it reused turns out dead, and nothing else twice.
+//! [`Retrying`] tries again for some seconds, where that can do no harm.
+//!
 //! # Time limits
 //!
 //! | limit | what it bounds | metadata | long poll | transfer |
@@ -44,6 +49,8 @@ mod error;
 mod http_transport;
 mod limits;
 mod pool;
+mod retrying;
+mod spare;
 mod transport;
 mod upgrade;
 mod watchdog;
@@ -76,6 +83,7 @@ pub use self::{
     error::{Error, ErrorKind, Phase, Reached},
     http_transport::{HttpTransport, HttpTransportBuilder},
     limits::Limits,
+    retrying::Retrying,
     transport::{BoxFuture, Transport},
     upgrade::{OnUpgrade, Upgraded, upgrade},
 };

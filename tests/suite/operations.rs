@@ -10,7 +10,7 @@ use std::{
 
 use http::Method;
 use lxd_storage::{
-    Client, ErrorKind, Pending, PoolHandle, Volume,
+    Change, Client, ErrorKind, Pending, PoolHandle, Volume,
     transport::{
         self, Body, BoxFuture, Endpoint, HttpTransport, Limits, Phase, Reached, Transport,
         http::{Request, Response},
@@ -30,6 +30,7 @@ cases![
     a_forgotten_operation_is_not_a_missing_object,
     what_cannot_be_cancelled_says_so,
     dropping_does_not_cancel,
+    dropping_cancels_where_that_is_asked_for,
     waiting_survives_a_lost_connection,
     an_upset_wait_is_told_from_a_failed_operation,
 ];
@@ -159,6 +160,43 @@ async fn dropping_does_not_cancel(ctx: Ctx) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     volume.delete().await.unwrap();
+}
+
+/// Work that only ends when it is told to: a token that waits to be used.
+fn token(ctx: &Ctx) -> Change<Value> {
+    let body = json!({"name": ctx.name("token"), "type": "client", "token": true});
+    ctx.client.request(Method::POST, "/1.0/certificates").json(&body).change()
+}
+
+async fn dropping_cancels_where_that_is_asked_for(ctx: Ctx) {
+    let goes = async |id: &str| {
+        for _ in 0..200 {
+            match ctx.client.operation(id).await {
+                Ok(pending) if pending.operation().unwrap().status_code.is_final() => return true,
+                Err(error) if error.is_not_found() => return true,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+        false
+    };
+    let pending = token(&ctx).start().await.unwrap();
+    let kept = pending.operation().unwrap().id.clone();
+    drop(pending);
+
+    let pending = token(&ctx).cancel_on_drop().start().await.unwrap();
+    let dropped = pending.operation().unwrap().id.clone();
+    drop(pending);
+    assert!(goes(&dropped).await);
+
+    let pending = token(&ctx).start().await.unwrap().cancel_on_drop();
+    let late = pending.operation().unwrap().id.clone();
+    let error = pending.with_deadline(Duration::from_millis(50)).await.unwrap_err();
+    assert_eq!(error.operation(), Some(&*late));
+    assert!(goes(&late).await);
+
+    let kept = ctx.client.operation(&kept).await.unwrap();
+    assert!(!kept.is_done());
+    kept.cancel().await.unwrap();
 }
 
 /// A transport on which the first few `/wait` requests are lost after they were sent.

@@ -82,6 +82,7 @@ mod bitmaps;
 #[cfg(feature = "blocking")]
 mod blocking;
 mod buckets;
+mod cancelling;
 mod check;
 mod classify;
 mod client;

@@ -13,7 +13,9 @@ use lxd_types::{Config, Operation, Progress, Secret, StoragePool};
 use serde::Serialize;
 
 use crate::{
-    Client, ETag, Error, ErrorKind, check,
+    Client, ETag, Error, ErrorKind,
+    cancelling::CancelOnDrop,
+    check,
     exchange::{Answer, Call},
     route::Route,
     transfer::Upload,
@@ -33,9 +35,11 @@ pub(crate) enum Done {
 /// Makes the result, once the work is done.
 type Finish<T> = Box<dyn FnOnce(Done) -> BoxFuture<Result<T, Error>> + Send>;
 
+#[derive(Default)]
 struct Watch {
     deadline: Option<Duration>,
     on_progress: Option<OnProgress>,
+    cancel_on_drop: bool,
 }
 
 /// A change that is about to be asked for. Awaiting it sends the request, waits until the server is done with it and
@@ -229,7 +233,7 @@ impl<T: Send + 'static> Change<T> {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let finish: Finish<T> = Box::new(move |done| Box::pin(finish(done)));
-        Self { client: client.clone(), request, finish, watch: Watch { deadline: None, on_progress: None } }
+        Self { client: client.clone(), request, finish, watch: Watch::default() }
     }
 
     /// Lets the server refuse the change if the object is no longer the one with this ETag
@@ -251,6 +255,13 @@ impl<T: Send + 'static> Change<T> {
     /// Calls back about once a second while the work goes on, if the server tells how far it has come.
     pub fn with_progress(mut self, on_progress: impl FnMut(&Progress) + Send + 'static) -> Self {
         self.watch.on_progress = Some(Box::new(on_progress));
+        self
+    }
+
+    /// Lets the server stop the work, once it has accepted it, when nobody waits for it any longer. See
+    /// [`Pending::cancel_on_drop`].
+    pub fn cancel_on_drop(mut self) -> Self {
+        self.watch.cancel_on_drop = true;
         self
     }
 
@@ -276,7 +287,15 @@ impl<T: Send + 'static> Change<T> {
             Some(operation) => State::Running(Box::new(operation)),
             None => State::Done(Box::new(answer)),
         };
-        Ok(Pending { client: self.client, state, finish: self.finish, watch: self.watch, secrets })
+        let pending = Pending {
+            client: self.client,
+            state,
+            finish: self.finish,
+            watch: self.watch,
+            secrets,
+            cancel: None,
+        };
+        Ok(if pending.watch.cancel_on_drop { pending.cancel_on_drop() } else { pending })
     }
 }
 
@@ -303,7 +322,7 @@ enum State {
 }
 
 /// Work that the server has accepted. Await it for the result, [`poll`](Self::poll) it, [`cancel`](Self::cancel) it,
-/// or drop it: dropping never stops the server's work.
+/// or drop it: dropping doesn't stop the server's work unless [`cancel_on_drop`](Self::cancel_on_drop) says so.
 ///
 /// Waiting survives a lost connection and a restarted daemon for a minute. If the operation failed, the error's kind
 /// is [`OperationFailed`](crate::ErrorKind::OperationFailed); if we lost sight of it, it is
@@ -315,6 +334,7 @@ pub struct Pending<T> {
     finish: Finish<T>,
     watch: Watch,
     secrets: Vec<Secret>,
+    cancel: Option<CancelOnDrop>,
 }
 
 impl<T: Send + 'static> Pending<T> {
@@ -327,13 +347,13 @@ impl<T: Send + 'static> Pending<T> {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let finish: Finish<T> = Box::new(move |done| Box::pin(finish(done)));
-        let watch = Watch { deadline: None, on_progress: None };
         Self {
             client: client.clone(),
             state: State::Running(Box::new(operation)),
             finish,
-            watch,
+            watch: Watch::default(),
             secrets: Vec::new(),
+            cancel: None,
         }
     }
 
@@ -361,6 +381,9 @@ impl<T: Send + 'static> Pending<T> {
             && !operation.status_code.is_final()
         {
             **operation = wait::look(&self.client, &operation.id).await?;
+            if operation.status_code.is_final() {
+                self.cancel = None;
+            }
         }
         Ok(self.is_done())
     }
@@ -389,20 +412,44 @@ impl<T: Send + 'static> Pending<T> {
         self
     }
 
+    /// Asks the server to stop the work (`DELETE /1.0/operations/<id>`, in a task of the current tokio runtime) when
+    /// this, or the future that waits for it, is dropped before the work has ended, or when its deadline passes.
+    ///
+    /// Little of what servers do with storage can be stopped ([`Operation::may_cancel`]); the rest goes on regardless.
+    ///
+    /// ```no_run
+    /// # async fn example(change: lxd_storage::Change<()>, stop: tokio::sync::Notify) -> Result<(), lxd_storage::Error> {
+    /// tokio::select! {
+    ///     done = change.cancel_on_drop().into_future() => done?,
+    ///     () = stop.notified() => println!("given up"), // and so is the work
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn cancel_on_drop(mut self) -> Self {
+        if let State::Running(operation) = &self.state
+            && !operation.status_code.is_final()
+        {
+            self.cancel = Some(CancelOnDrop::new(&self.client, &operation.id));
+        }
+        self
+    }
+
     /// Waits for the end and gives the result. The same as awaiting.
     ///
     /// # Errors
     /// [`OperationFailed`](crate::ErrorKind::OperationFailed), [`Cancelled`](crate::ErrorKind::Cancelled),
     /// [`Timeout`](crate::ErrorKind::Timeout) with phase `Wait`, [`Interrupted`](crate::ErrorKind::Interrupted).
     pub async fn wait(self) -> Result<T, Error> {
-        let Self { client, state, finish, watch, secrets } = self;
+        let Self { client, state, finish, watch, secrets, mut cancel } = self;
         let done = match state {
             State::Done(answer) => Done::AtOnce(answer),
-            State::Running(operation) => Done::Operation(Box::new(
-                wait::wait(&client, *operation, watch.deadline, watch.on_progress)
-                    .await
-                    .map_err(|error| error.without_secrets(&secrets))?,
-            )),
+            State::Running(operation) => {
+                let ended = wait::wait(&client, *operation, watch.deadline, watch.on_progress).await;
+                if let Some(cancel) = &mut cancel {
+                    cancel.note(&ended);
+                }
+                Done::Operation(Box::new(ended.map_err(|error| error.without_secrets(&secrets))?))
+            }
         };
         finish(done).await
     }

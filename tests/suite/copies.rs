@@ -23,6 +23,7 @@ cases![
     a_refresh_brings_a_copy_up_to_date,
     a_copy_goes_into_another_project,
     what_cannot_be_copied_is_refused,
+    a_lack_of_space_is_told_apart,
     a_rebuild_needs_its_extension,
 ];
 
@@ -186,5 +187,24 @@ async fn a_rebuild_needs_its_extension(ctx: Ctx) {
     } else {
         assert_eq!(rebuilt.unwrap_err().extension(), Some("storage_volumes_rebuild"));
     }
+    volume.delete().await.unwrap();
+}
+
+async fn a_lack_of_space_is_told_apart(ctx: Ctx) {
+    let pools = ctx.ready_pools();
+    let [unbounded, bounded] = &pools[..] else {
+        return eprintln!("SKIPPED: a_lack_of_space_is_told_apart needs a btrfs pool");
+    };
+    // The driver dir keeps to no size on the file systems of the tests, so there is more in it than its copy may hold.
+    let post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(4).unwrap());
+    let mut volume = unbounded.volumes().create(post).await.unwrap();
+    let noise = (0..3_000_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes());
+    fs::write(ctx.content(&volume).join("noise"), noise.collect::<Vec<_>>()).unwrap();
+
+    let copy = ctx.name("copy");
+    let destination = CopyTo::pool(bounded.name()).with_name(&*copy);
+    let error = volume.copy_to(destination).await.unwrap_err();
+    assert!(error.is_no_space() && !error.is_limit_reached() && !error.is_in_use(), "{error}");
+    assert!(!bounded.volumes().exists(VolumeType::Custom, &copy).await.unwrap());
     volume.delete().await.unwrap();
 }

@@ -4,9 +4,9 @@ use http::Method;
 use lxd_storage::{
     ErrorKind, MoveTo,
     transport::Reached,
-    types::{StorageVolumesPost, VolumeType},
+    types::{Size, StorageVolumesPost, VolumeType},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ctx::{Ctx, cases};
 
@@ -16,13 +16,19 @@ cases![
     the_member_reaches_every_request,
     a_missing_extension_is_named_before_sending,
     an_unknown_project_is_not_found,
+    a_limit_of_the_project_is_told_apart,
     the_server_is_asked_once,
 ];
 
 async fn new_project(ctx: &Ctx) -> String {
+    new_project_with(ctx, &json!({})).await
+}
+
+async fn new_project_with(ctx: &Ctx, keys: &Value) -> String {
     let project = ctx.name("pr");
-    let config =
+    let mut config =
         json!({"features.storage.volumes": "true", "features.images": "false", "features.profiles": "false"});
+    config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     let request = ctx.client.request(Method::POST, "/1.0/projects");
     request.json(&json!({"name": project, "config": config})).change().await.unwrap();
     project
@@ -118,4 +124,15 @@ async fn the_server_is_asked_once(ctx: Ctx) {
     let server = ctx.client.server().await.unwrap();
     assert!(server.is_trusted() && server.api_extensions.has("storage"));
     assert_eq!(ctx.sent.take(), Vec::<String>::new());
+}
+
+async fn a_limit_of_the_project_is_told_apart(ctx: Ctx) {
+    let project = new_project_with(&ctx, &json!({"limits.disk": "100MiB"})).await;
+    let volumes = ctx.ready_pools().remove(0).with_project(&*project).volumes();
+    let sized = |size| StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(size).unwrap());
+    let error = volumes.create(sized(101)).await.unwrap_err();
+    assert!(error.is_limit_reached() && !error.is_no_space() && !error.is_in_use(), "{error}");
+    assert!(error.server_message().unwrap().contains("limits.disk"), "{error}");
+    volumes.create(sized(100)).await.unwrap().delete().await.unwrap();
+    delete_project(&ctx, &project).await;
 }

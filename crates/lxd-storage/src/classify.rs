@@ -16,6 +16,8 @@ pub(crate) fn server_error(method: &Method, path: &str, status: StatusCode, code
 fn kind(method: &Method, path: &str, code: u16, text: &str) -> ErrorKind {
     match code {
         400 | 423 if says_in_use(text) => ErrorKind::InUse,
+        400.. if says_limit(text) => ErrorKind::LimitReached,
+        500 if says_no_space(text) => ErrorKind::NoSpace,
         400 => ErrorKind::InvalidInput,
         401 | 403 => ErrorKind::Forbidden,
         404 => ErrorKind::NotFound,
@@ -51,6 +53,16 @@ pub(crate) fn says_in_use(text: &str) -> bool {
     text.contains("in use")
 }
 
+/// A limit of the project, in the words of LXD 5.0 and all Incus.
+pub(crate) fn says_limit(text: &str) -> bool {
+    text.contains("Reached maximum ")
+}
+
+/// The kernel's words, which servers hand on from the programs that they run.
+pub(crate) fn says_no_space(text: &str) -> bool {
+    text.contains("No space left on device") || text.contains("Disk quota exceeded")
+}
+
 fn says_not_found(text: &str) -> bool {
     text.ends_with("not found")
 }
@@ -82,6 +94,9 @@ mod tests {
             ErrorKind::InUse
         );
         assert_eq!(kind(&Method::PUT, "/x", 400, "Invalid option"), ErrorKind::InvalidInput);
+        let limit = "Reached maximum aggregate value \"1GiB\" for \"limits.disk\" in project \"p\"";
+        assert_eq!(kind(&Method::POST, "/x", 500, limit), ErrorKind::LimitReached);
+        assert_eq!(kind(&Method::POST, "/x", 500, "write f: No space left on device"), ErrorKind::NoSpace);
         assert_eq!(
             kind(&Method::GET, "/p/resources?project=a", 500, "Storage pool not found"),
             ErrorKind::NotFound

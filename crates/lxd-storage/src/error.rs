@@ -6,14 +6,30 @@ use http::{Method, StatusCode, Uri};
 use lxd_transport::{Phase, Reached};
 use lxd_types::Secret;
 
-use crate::conceal::conceal;
+use crate::{classify, conceal::conceal};
 
 /// What went wrong, in words that programs can act on.
 ///
 /// The kind says what happened at this layer. A failure inside long work is always
 /// [`OperationFailed`](Self::OperationFailed), whatever its cause; ask [`Error::is_not_found`],
-/// [`Error::is_already_exists`] or [`Error::is_in_use`] where it makes no difference whether the server did the work
-/// at once or in the background, since the same call is one on older servers and the other on newer ones.
+/// [`Error::is_already_exists`], [`Error::is_in_use`], [`Error::is_limit_reached`] or [`Error::is_no_space`] where it
+/// makes no difference whether the server did the work at once or in the background, since the same call is one on
+/// older servers and the other on newer ones.
+///
+/// ```no_run
+/// # async fn example(data: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
+/// use lxd_storage::CopyTo;
+///
+/// match data.copy_to(CopyTo::pool("archive")).await {
+///     Err(error) if error.is_no_space() => println!("the pool is full: add a disk"),
+///     Err(error) if error.is_limit_reached() => println!("the project may have no more: ask its owner"),
+///     Err(error) if error.is_in_use() => println!("stop the instance first"),
+///     Err(error) if error.is_already_exists() => println!("it is there already"),
+///     Err(error) if error.is_retry_safe() => println!("later again: {error}"),
+///     other => drop(other?),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -29,6 +45,10 @@ pub enum ErrorKind {
     AlreadyExists,
     /// Somebody uses the object.
     InUse,
+    /// A limit of the project is reached. No server has a code for it; its text is looked at.
+    LimitReached,
+    /// The pool, or what the size of the volume allows, is full. No server has a code for it; its text is looked at.
+    NoSpace,
     /// Somebody changed the object since it was read (a lost update, prevented).
     PreconditionFailed,
     /// The server doesn't allow it to this caller.
@@ -62,6 +82,8 @@ impl fmt::Display for ErrorKind {
             Self::NotFound => "not found",
             Self::AlreadyExists => "already exists",
             Self::InUse => "in use",
+            Self::LimitReached => "limit reached",
+            Self::NoSpace => "no space",
             Self::PreconditionFailed => "changed by somebody else",
             Self::Forbidden => "forbidden",
             Self::UnsupportedExtension => "not supported by this server",
@@ -269,14 +291,29 @@ impl Error {
     /// Whether somebody used the object, be it said at once or by a failed operation.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
-        self.is(ErrorKind::InUse, 423)
-            || (self.0.kind == ErrorKind::OperationFailed && crate::classify::says_in_use(&self.0.message))
+        self.is(ErrorKind::InUse, 423) || self.failed_and(classify::says_in_use)
+    }
+
+    /// Whether a limit of the project was reached, be it said at once or by a failed operation.
+    #[must_use]
+    pub fn is_limit_reached(&self) -> bool {
+        self.0.kind == ErrorKind::LimitReached || self.failed_and(classify::says_limit)
+    }
+
+    /// Whether there was no space left, be it said at once or by a failed operation.
+    #[must_use]
+    pub fn is_no_space(&self) -> bool {
+        self.0.kind == ErrorKind::NoSpace || self.failed_and(classify::says_no_space)
     }
 
     /// Whether the server doesn't allow it, be it said at once or by a failed operation.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         self.is(ErrorKind::Forbidden, 403)
+    }
+
+    fn failed_and(&self, says: fn(&str) -> bool) -> bool {
+        self.0.kind == ErrorKind::OperationFailed && says(&self.0.message)
     }
 
     fn is(&self, kind: ErrorKind, code: u16) -> bool {

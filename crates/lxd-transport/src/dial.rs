@@ -1,6 +1,8 @@
 //! The contract below HTTP: where the bytes go.
 
 #[cfg(feature = "tls")]
+pub(crate) mod proxy;
+#[cfg(feature = "tls")]
 pub(crate) mod tls;
 #[cfg(feature = "unix")]
 pub(crate) mod unix;

@@ -65,10 +65,13 @@ pub mod tower;
 pub use bytes;
 pub use http;
 
-#[cfg(feature = "tls")]
-pub use self::dial::tls::{Tls, TlsBuilder};
 #[cfg(feature = "unix")]
 pub use self::dial::unix::Unix;
+#[cfg(feature = "tls")]
+pub use self::dial::{
+    proxy::Proxy,
+    tls::{Tls, TlsBuilder},
+};
 #[cfg(feature = "tls")]
 pub use self::tls::{
     identity::Identity,

@@ -14,7 +14,8 @@ mod support;
 use std::{net::SocketAddr, sync::Arc};
 
 use lxd_transport::{
-    Error, ErrorKind, HttpTransport, Identity, Phase, Reached, ServerTrust, Tls, Transport, fingerprint,
+    Error, ErrorKind, HttpTransport, Identity, Phase, Proxy, Reached, ServerTrust, Tls, Transport,
+    fingerprint,
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{
@@ -503,4 +504,93 @@ fn no_key_shows_when_printed() {
     assert!(printed.contains("Identity(***)"), "{printed}");
     let printed = format!("{:?}", HttpTransport::new(builder.build().unwrap()));
     assert!(printed.contains("https://127.0.0.1:8443") && !printed.contains("key"), "{printed}");
+}
+
+/// A proxy that answers one request like this and, if that is a yes, opens the tunnel.
+async fn proxy(answer: &'static str) -> (Proxy, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let asked = tokio::spawn(async move {
+        let mut client = listener.accept().await.unwrap().0;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let target = head.split(' ').nth(1).unwrap().to_owned();
+        client.write_all(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes()).await.unwrap();
+        if answer.starts_with('2') {
+            let mut server = TcpStream::connect(target).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        }
+        head
+    });
+    (proxy, asked)
+}
+
+fn through(proxy: Proxy, url: &str, trust: ServerTrust) -> HttpTransport {
+    HttpTransport::new(Tls::builder(url).trust(trust).proxy(proxy).build().unwrap())
+}
+
+#[test]
+fn a_proxy_opens_a_tunnel() {
+    run(async {
+        let pair = Pair::of_itself("somewhere.example");
+        let server = Server::start(&pair, None).await;
+        let (proxy, asked) = proxy("200 OK").await;
+        let proxy = proxy.with_authorization("Basic c2VjcmV0").unwrap();
+        let transport = through(proxy, &server.url(), pair.pinned());
+        assert_works(&transport).await;
+        assert_works(&transport).await;
+        drop(transport);
+        let host = server.address;
+        let expected =
+            format!("CONNECT {host} HTTP/1.1\r\nhost: {host}\r\nproxy-authorization: Basic c2VjcmV0\r\n\r\n");
+        assert_eq!(asked.await.unwrap(), expected);
+        assert!(!server.seen().await.request.unwrap().contains("authorization"));
+    });
+}
+
+#[test]
+fn a_server_behind_a_proxy_is_verified_all_the_same() {
+    run(async {
+        let server = Server::start(&Pair::of_itself("127.0.0.1"), None).await;
+        let (proxy, _asked) = proxy("200 OK").await;
+        let transport = through(proxy, &server.url(), Pair::of_itself("127.0.0.1").pinned());
+        assert_refused(&transport, "not the pinned one").await;
+    });
+}
+
+#[test]
+fn a_proxy_that_opens_no_tunnel_is_named() {
+    run(async {
+        let pair = Pair::of_itself("127.0.0.1");
+        for (answer, words) in [
+            ("407 Proxy Authentication Required\r\ncontent-length: 0", "Proxy::with_authorization"),
+            ("502 Bad Gateway\r\ncontent-length: 0", "no tunnel to 127.0.0.1:9: 502 Bad Gateway"),
+            ("garbage", "the connection broke before there was a tunnel"),
+        ] {
+            let (proxy, _asked) = proxy(answer).await;
+            let transport = through(proxy, "https://127.0.0.1:9", pair.pinned());
+            let error = transport.send(get("/1.0")).await.unwrap_err();
+            assert_eq!((error.kind(), error.reached()), (ErrorKind::Connect, Reached::No), "{error:?}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_proxy_that_never_answers_ends_in_time_and_is_left() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let pair = Pair::of_itself("127.0.0.1");
+        let tls = Tls::builder("https://127.0.0.1:9").trust(pair.pinned()).proxy(proxy).build().unwrap();
+        let transport = HttpTransport::builder(tls).dial_timeout(ms(100)).build().unwrap();
+        let error = transport.send(get("/1.0")).await.unwrap_err();
+        assert_eq!((error.kind(), error.reached()), (ErrorKind::Timeout(Phase::Dial), Reached::No));
+        let mut left = listener.accept().await.unwrap().0;
+        // The connection is closed, and not kept open by something that goes on in the background.
+        let _ = left.read_to_end(&mut Vec::new()).await;
+    });
 }

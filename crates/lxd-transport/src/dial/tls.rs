@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    BoxFuture, Dial, Endpoint, Error, ErrorKind, Identity, Io, Phase, ServerTrust,
+    BoxFuture, Dial, Endpoint, Error, ErrorKind, Identity, Io, Phase, Proxy, ServerTrust,
     tls::{
         presented::{Looker, Presented},
         provider, trust,
@@ -45,6 +45,7 @@ pub struct Tls {
     name: ServerName<'static>,
     connector: TlsConnector,
     endpoint: Endpoint,
+    proxy: Option<Proxy>,
 }
 
 /// Builds a [`Tls`].
@@ -55,12 +56,13 @@ pub struct TlsBuilder {
     identity: Option<Identity>,
     trust: Option<ServerTrust>,
     server_name: Option<String>,
+    proxy: Option<Proxy>,
 }
 
 impl Tls {
     /// Begins with the server's URL: `https://host[:port]`, port 8443 unless given.
     pub fn builder(url: impl Into<String>) -> TlsBuilder {
-        TlsBuilder { url: url.into(), identity: None, trust: None, server_name: None }
+        TlsBuilder { url: url.into(), identity: None, trust: None, server_name: None, proxy: None }
     }
 
     /// Looks at the certificate that the server at this URL shows, and hangs up in the middle of the handshake.
@@ -82,8 +84,7 @@ impl Tls {
     pub async fn presented_by(url: &str) -> Result<Presented, Error> {
         let provider = Arc::new(provider()?);
         let looker = Arc::new(Looker::new(Arc::clone(&provider)));
-        let tls = TlsBuilder { url: url.to_owned(), identity: None, trust: None, server_name: None }
-            .build_with(&provider, Arc::<Looker>::clone(&looker))?;
+        let tls = Self::builder(url).build_with(&provider, Arc::<Looker>::clone(&looker))?;
         let dialled = tokio::time::timeout(LOOK_LIMIT, tls.dial()).await;
         if let Some(certificate) = looker.seen() {
             return Presented::new(certificate, &provider);
@@ -114,6 +115,12 @@ impl TlsBuilder {
     /// The name that the server's certificate must be for, where the URL has another. Pinned servers go by no name.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
+        self
+    }
+
+    /// Goes to the server through an HTTP proxy. Without one, directly.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
         self
     }
 
@@ -161,7 +168,8 @@ impl TlsBuilder {
         // Websockets cannot ride on HTTP/2 here, and both servers would choose it if it were offered.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let endpoint = Endpoint::https(&host, port);
-        Ok(Tls { host, port, name, connector: TlsConnector::from(Arc::new(config)), endpoint })
+        let connector = TlsConnector::from(Arc::new(config));
+        Ok(Tls { host, port, name, connector, endpoint, proxy: self.proxy })
     }
 }
 
@@ -188,17 +196,15 @@ fn host_and_port(url: &str) -> Result<(String, u16), Error> {
 impl Dial for Tls {
     fn dial(&self) -> BoxFuture<'_, Result<Box<dyn Io>, Error>> {
         Box::pin(async move {
+            if let Some(proxy) = &self.proxy {
+                return self.shake_hands(proxy.tunnel(self.endpoint.host_header()).await?).await;
+            }
             let stream = TcpStream::connect((&*self.host, self.port))
                 .await
                 .map_err(|error| self.explain_tcp(error))?;
             // Requests are small and answered one by one; waiting for more to send would only delay them.
             stream.set_nodelay(true).map_err(|error| self.explain_tcp(error))?;
-            let stream = self
-                .connector
-                .connect(self.name.clone(), stream)
-                .await
-                .map_err(|error| self.explain_tls(error))?;
-            Ok(Box::new(stream) as Box<dyn Io>)
+            self.shake_hands(stream).await
         })
     }
 
@@ -208,6 +214,11 @@ impl Dial for Tls {
 }
 
 impl Tls {
+    async fn shake_hands(&self, stream: impl Io) -> Result<Box<dyn Io>, Error> {
+        let stream = self.connector.connect(self.name.clone(), stream).await;
+        Ok(Box::new(stream.map_err(|error| self.explain_tls(error))?))
+    }
+
     fn explain_tcp(&self, error: io::Error) -> Error {
         let hint = match error.kind() {
             io::ErrorKind::ConnectionRefused => {

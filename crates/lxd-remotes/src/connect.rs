@@ -115,29 +115,33 @@ impl Plan {
     }
 
     async fn client_at(&self, address: &str, tokens: Option<&Arc<dyn TokenSource>>) -> Result<Client, Error> {
-        let client = match address.strip_prefix("unix:") {
-            Some(path) => Client::unix(self.socket(path).await?),
-            None => self.https(address, tokens)?,
+        let (client, own_project) = match address.strip_prefix("unix:") {
+            Some(path) => {
+                let (socket, project) = self.socket(path).await?;
+                (Client::unix(socket), project)
+            }
+            None => (self.https(address, tokens)?, None),
         };
         // Every server takes no project for this one, old ones without projects included.
-        Ok(match self.remote.project() {
+        Ok(match self.remote.project().or(own_project.as_deref()) {
             None | Some("default") => client,
             Some(project) => client.with_project(project),
         })
     }
 
-    /// The socket that a `unix:` address means: `unix:///path`, `unix:/path`, or the server of this machine.
-    async fn socket(&self, path: &str) -> Result<PathBuf, Error> {
+    /// The socket that a `unix:` address means: `unix:///path`, `unix:/path`, or the server of this machine, and the
+    /// one project that it lets into if it is a socket for users.
+    async fn socket(&self, path: &str) -> Result<(PathBuf, Option<String>), Error> {
         let path = path.strip_prefix("//").unwrap_or(path);
         if !path.is_empty() {
-            return Ok(PathBuf::from(path));
+            return Ok((PathBuf::from(path), None));
         }
         let found = match (self.remote.protocol(), self.family) {
             (Some(Protocol::Incus), _) | (None, Some(Family::Incus)) => discover::find_incus().await,
             (Some(Protocol::Lxd), _) | (None, Some(Family::Lxd)) => discover::find_lxd().await,
             _ => discover::find().await,
         };
-        found.map(|found| found.path).map_err(|error| {
+        found.map(|found| (found.path, found.project)).map_err(|error| {
             let message = format!("remote {:?}: {error}", self.remote.name());
             Error::new(ErrorKind::Unreachable, message).with_source(lxd_storage::Error::from(error))
         })

@@ -145,14 +145,19 @@ impl Client {
     }
 
     /// A client of this machine's own server, found where the field's tools look: `LXD_SOCKET`, `LXD_DIR`,
-    /// `INCUS_SOCKET` and `INCUS_DIR`, or else where the packages put the sockets of LXD and Incus.
+    /// `INCUS_SOCKET` and `INCUS_DIR`, or else where the packages put the sockets of LXD and Incus. Who may only use the
+    /// socket for users gets a client of their own project, `user-<uid>`.
     ///
     /// # Errors
     /// [`Connect`](crate::ErrorKind::Connect), with all that was tried and what is wrong with each.
     #[cfg(feature = "unix")]
     pub async fn local() -> Result<Self, Error> {
         let found = lxd_transport::discover::find().await?;
-        Ok(Self::unix(found.path))
+        let client = Self::unix(found.path);
+        Ok(match found.project {
+            Some(project) => client.with_project(project),
+            None => client,
+        })
     }
 
     /// A client over HTTPS. See [`Tls`](lxd_transport::Tls) for the client certificate and how the server is trusted.

@@ -4,6 +4,7 @@ use std::{
     error::Error as StdError,
     ffi::OsString,
     fmt, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,6 +20,18 @@ struct Family {
     variables: [(&'static str, bool); 2],
     /// Where packages put the socket.
     places: [(&'static str, &'static str); 2],
+    /// The socket for users who may only use a project of their own, beside the one in the server's folder.
+    user_socket: Option<&'static str>,
+    /// Where packages put that one.
+    user_places: &'static [(&'static str, &'static str)],
+}
+
+/// One place to try.
+#[derive(Clone, Debug, PartialEq)]
+struct Candidate {
+    origin: &'static str,
+    path: PathBuf,
+    for_users: bool,
 }
 
 const LXD: Family = Family {
@@ -27,6 +40,8 @@ const LXD: Family = Family {
         ("the LXD snap", "/var/snap/lxd/common/lxd/unix.socket"),
         ("the LXD package", "/var/lib/lxd/unix.socket"),
     ],
+    user_socket: None,
+    user_places: &[("the LXD snap, for users", "/var/snap/lxd/common/lxd-user/unix.socket")],
 };
 
 const INCUS: Family = Family {
@@ -34,6 +49,11 @@ const INCUS: Family = Family {
     places: [
         ("the Incus package", "/run/incus/unix.socket"),
         ("the Incus package", "/var/lib/incus/unix.socket"),
+    ],
+    user_socket: Some("unix.socket.user"),
+    user_places: &[
+        ("the Incus package, for users", "/run/incus/unix.socket.user"),
+        ("the Incus package, for users", "/var/lib/incus/unix.socket.user"),
     ],
 };
 
@@ -45,6 +65,8 @@ pub struct Found {
     pub path: PathBuf,
     /// What led there: the variable, or the package whose place it is.
     pub origin: &'static str,
+    /// The project of this user, `user-<uid>`, where the socket is the one for users: it lets into no other.
+    pub project: Option<String>,
 }
 
 /// A place that was tried in vain.
@@ -99,7 +121,7 @@ impl fmt::Display for Problem {
 ///
 /// Where one of `LXD_SOCKET`, `LXD_DIR`, `INCUS_SOCKET`, `INCUS_DIR` is set, only what they name is tried, since who
 /// names a server wants no other. Otherwise the places where packages put the sockets are tried: the LXD snap, LXD,
-/// Incus.
+/// Incus; and after those, the sockets for users who may only use a project of their own ([`Found::project`]).
 ///
 /// # Errors
 /// [`Connect`](ErrorKind::Connect); its text lists what was tried and what to do, [`attempts`] has it typed.
@@ -157,17 +179,27 @@ pub fn attempts<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a [Attempt]
     None
 }
 
-async fn find_among(candidates: Vec<(&'static str, PathBuf)>) -> Result<Found, Error> {
+async fn find_among(candidates: Vec<Candidate>) -> Result<Found, Error> {
     let mut tried = Vec::new();
-    for (origin, path) in candidates {
+    for Candidate { origin, path, for_users } in candidates {
         match answers(&path).await {
-            Ok(()) => return Ok(Found { path, origin }),
+            Ok(()) => {
+                let project = if for_users { Some(own_project()?) } else { None };
+                return Ok(Found { path, origin, project });
+            }
             Err(problem) => tried.push(Attempt { path, origin, problem }),
         }
     }
     let list: Vec<String> = tried.iter().map(Attempt::to_string).collect();
     let message = format!("no server found, tried {}", list.join("; "));
     Err(Error::new(ErrorKind::Connect, message).with_source(Tried(tried)))
+}
+
+/// The project that the daemons behind the sockets for users make for this one.
+fn own_project() -> Result<String, Error> {
+    let me = std::fs::metadata("/proc/self")
+        .map_err(|error| Error::new(ErrorKind::Connect, "cannot tell who this user is").with_source(error))?;
+    Ok(format!("user-{}", me.uid()))
 }
 
 async fn answers(path: &Path) -> Result<(), Problem> {
@@ -177,23 +209,29 @@ async fn answers(path: &Path) -> Result<(), Problem> {
     }
 }
 
-fn candidates(
-    families: &[Family],
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Vec<(&'static str, PathBuf)> {
+fn candidates(families: &[Family], variable: impl Fn(&str) -> Option<OsString>) -> Vec<Candidate> {
     let named = families.iter().filter_map(|family| {
-        family.variables.into_iter().find_map(|(name, is_folder)| {
-            let value = variable(name).filter(|value| !value.is_empty())?;
+        family.variables.into_iter().find_map(|(origin, is_folder)| {
+            let value = variable(origin).filter(|value| !value.is_empty())?;
             let path = PathBuf::from(value);
-            Some((name, if is_folder { path.join("unix.socket") } else { path }))
+            if !is_folder {
+                return Some(vec![Candidate { origin, path, for_users: false }]);
+            }
+            let user_socket = family.user_socket.map(|name| (name, true));
+            let sockets = [("unix.socket", false)].into_iter().chain(user_socket);
+            let inside = |(name, for_users)| Candidate { origin, path: path.join(name), for_users };
+            Some(sockets.map(inside).collect())
         })
     });
-    let named: Vec<_> = named.collect();
+    let named = named.collect::<Vec<_>>().concat();
     if !named.is_empty() {
         return named;
     }
-    let places = families.iter().flat_map(|family| family.places);
-    places.map(|(origin, path)| (origin, PathBuf::from(path))).collect()
+    let of_package = |for_users| {
+        move |&(origin, path): &(&'static str, &str)| Candidate { origin, path: path.into(), for_users }
+    };
+    let places = families.iter().flat_map(|family| &family.places).map(of_package(false));
+    places.chain(families.iter().flat_map(|family| family.user_places).map(of_package(true))).collect()
 }
 
 impl fmt::Display for Attempt {
@@ -228,15 +266,17 @@ mod tests {
         };
         candidates(families, lookup)
             .into_iter()
-            .map(|(origin, path)| (origin, path.display().to_string()))
+            .map(|candidate| (candidate.origin, candidate.path.display().to_string()))
             .collect()
     }
 
     #[test]
     fn without_variables_the_packages_places_are_tried() {
         let places: Vec<String> = named(&[]).into_iter().map(|(_, path)| path).collect();
-        let expected = [LXD, INCUS].map(|family| family.places.map(|(_, path)| path.to_owned()));
-        assert_eq!(places, expected.concat());
+        let of_packages = [LXD, INCUS].map(|family| family.places.map(|(_, path)| path.to_owned())).concat();
+        let (for_all, for_users) = places.split_at(of_packages.len());
+        assert_eq!(for_all, of_packages);
+        assert!(for_users.len() == 3 && for_users.iter().all(|path| path.contains("user")), "{for_users:?}");
         assert_eq!(named(&[("LXD_DIR", "")]).len(), places.len(), "an empty variable is an unset one");
     }
 
@@ -257,7 +297,8 @@ mod tests {
             named(&[("INCUS_SOCKET", "/i"), ("LXD_DIR", "/d")]),
             [("LXD_DIR", "/d/unix.socket".to_owned()), ("INCUS_SOCKET", "/i".to_owned())]
         );
-        assert_eq!(named(&[("INCUS_DIR", "/i")]), [("INCUS_DIR", "/i/unix.socket".to_owned())]);
+        let inside = ["/i/unix.socket", "/i/unix.socket.user"].map(|path| ("INCUS_DIR", path.to_owned()));
+        assert_eq!(named(&[("INCUS_DIR", "/i")]), inside);
     }
 
     #[tokio::test]
@@ -267,8 +308,8 @@ mod tests {
         let dead = folder.join("dead.sock");
         drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
         let absent = folder.join("absent.sock");
-        let error =
-            find_among(vec![("LXD_SOCKET", absent.clone()), ("LXD_DIR", dead.clone())]).await.unwrap_err();
+        let at = |origin, path: &Path| Candidate { origin, path: path.to_owned(), for_users: false };
+        let error = find_among(vec![at("LXD_SOCKET", &absent), at("LXD_DIR", &dead)]).await.unwrap_err();
         let problems: Vec<_> =
             attempts(&error).unwrap().iter().map(|attempt| attempt.problem.clone()).collect();
         assert_eq!(problems, [Problem::Absent, Problem::NobodyListening]);
@@ -277,8 +318,12 @@ mod tests {
 
         let alive = folder.join("alive.sock");
         let listener = std::os::unix::net::UnixListener::bind(&alive).unwrap();
-        let found = find_among(vec![("LXD_SOCKET", dead), ("INCUS_SOCKET", alive.clone())]).await.unwrap();
-        assert_eq!((found.path, found.origin), (alive, "INCUS_SOCKET"));
+        let found = find_among(vec![at("LXD_SOCKET", &dead), at("INCUS_SOCKET", &alive)]).await.unwrap();
+        assert_eq!((&found.path, found.origin, found.project), (&alive, "INCUS_SOCKET", None));
+        let of_user = Candidate { for_users: true, ..at("INCUS_DIR", &alive) };
+        let uid = std::fs::metadata(&folder).unwrap().uid();
+        let project = find_among(vec![of_user]).await.unwrap().project;
+        assert_eq!(project, Some(format!("user-{uid}")), "the folder is this user's own");
         drop(listener);
         std::fs::remove_dir_all(&folder).unwrap();
     }

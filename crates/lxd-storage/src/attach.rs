@@ -28,13 +28,13 @@ pub struct Holder {
 
 impl Holder {
     /// An instance.
-    pub fn instance(name: impl Into<Arc<str>>) -> Self {
-        Self { is_profile: false, name: name.into() }
+    pub fn instance(name: impl AsRef<str>) -> Self {
+        Self { is_profile: false, name: name.as_ref().into() }
     }
 
     /// A profile, and with it all instances that have it.
-    pub fn profile(name: impl Into<Arc<str>>) -> Self {
-        Self { is_profile: true, name: name.into() }
+    pub fn profile(name: impl AsRef<str>) -> Self {
+        Self { is_profile: true, name: name.as_ref().into() }
     }
 
     fn route(&self, client: &Client) -> Result<Route, Error> {

@@ -50,9 +50,9 @@ impl BackupHandle {
     ///
     /// # Errors
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`NotFound`](crate::ErrorKind::NotFound).
-    pub fn rename(&self, name: impl Into<Arc<str>>) -> Change<BackupHandle> {
+    pub fn rename(&self, name: impl AsRef<str>) -> Change<BackupHandle> {
         let post = |name: &str| StorageVolumeBackupPost::rename(name);
-        self.kept.rename(name.into(), post, |kept| Self { kept })
+        self.kept.rename(name.as_ref().into(), post, |kept| Self { kept })
     }
 
     /// Deletes the backup (`DELETE .../backups/<backup>`, always in the background).

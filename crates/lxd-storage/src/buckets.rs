@@ -9,8 +9,6 @@ mod import;
 mod key;
 mod keys;
 
-use std::sync::Arc;
-
 use http::Method;
 use lxd_types::{StorageBucket, StorageBucketKey, StorageBucketsPost};
 use serde::de::DeserializeOwned;
@@ -40,8 +38,8 @@ impl PoolHandle {
 
     /// One bucket of the pool, by its name. No I/O: whether it exists shows when it is used.
     #[must_use]
-    pub fn bucket(&self, name: impl Into<Arc<str>>) -> BucketHandle {
-        BucketHandle::new(self.clone(), name.into())
+    pub fn bucket(&self, name: impl AsRef<str>) -> BucketHandle {
+        BucketHandle::new(self.clone(), name.as_ref().into())
     }
 }
 

@@ -181,16 +181,16 @@ impl Client {
 
     /// The same server, seen from a project. Every request carries it. Needs the API extension `projects`.
     #[must_use]
-    pub fn with_project(&self, project: impl Into<Arc<str>>) -> Self {
-        let scope = Scope { project: Some(project.into()), target: self.scope.target.clone() };
+    pub fn with_project(&self, project: impl AsRef<str>) -> Self {
+        let scope = Scope { project: Some(project.as_ref().into()), target: self.scope.target.clone() };
         Self { core: Arc::clone(&self.core), scope }
     }
 
     /// The same server, seen from a member of its cluster. Every request about pools and volumes carries it. Needs
     /// the API extension `clustering`.
     #[must_use]
-    pub fn with_target(&self, member: impl Into<Arc<str>>) -> Self {
-        let scope = Scope { project: self.scope.project.clone(), target: Some(member.into()) };
+    pub fn with_target(&self, member: impl AsRef<str>) -> Self {
+        let scope = Scope { project: self.scope.project.clone(), target: Some(member.as_ref().into()) };
         Self { core: Arc::clone(&self.core), scope }
     }
 
@@ -226,8 +226,8 @@ impl Client {
 
     /// One storage pool by its name. No I/O: whether it exists shows when it is used.
     #[must_use]
-    pub fn storage_pool(&self, name: impl Into<Arc<str>>) -> PoolHandle {
-        PoolHandle::new(self.clone(), name.into())
+    pub fn storage_pool(&self, name: impl AsRef<str>) -> PoolHandle {
+        PoolHandle::new(self.clone(), name.as_ref().into())
     }
 
     /// The cluster that the server belongs to, if any.

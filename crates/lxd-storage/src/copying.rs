@@ -31,48 +31,48 @@ pub struct CopyTo {
 
 impl CopyTo {
     /// Another pool, under the same name.
-    pub fn pool(pool: impl Into<Arc<str>>) -> Self {
-        Self { pool: Some(pool.into()), ..Self::default() }
+    pub fn pool(pool: impl AsRef<str>) -> Self {
+        Self { pool: Some(pool.as_ref().into()), ..Self::default() }
     }
 
     /// Another name, in the same pool.
-    pub fn name(name: impl Into<Arc<str>>) -> Self {
-        Self { name: Some(name.into()), ..Self::default() }
+    pub fn name(name: impl AsRef<str>) -> Self {
+        Self { name: Some(name.as_ref().into()), ..Self::default() }
     }
 
     /// Another project, under the same name in the same pool. Needs the API extension `storage_api_project`.
-    pub fn project(project: impl Into<Arc<str>>) -> Self {
-        Self { project: Some(project.into()), ..Self::default() }
+    pub fn project(project: impl AsRef<str>) -> Self {
+        Self { project: Some(project.as_ref().into()), ..Self::default() }
     }
 
     /// Another cluster member, under the same name in the same pool. Needs the API extension
     /// `cluster_internal_custom_volume_copy`, and a source handle that says on which member it is
     /// ([`VolumeHandle::with_target`]).
-    pub fn member(member: impl Into<Arc<str>>) -> Self {
-        Self { member: Some(member.into()), ..Self::default() }
+    pub fn member(member: impl AsRef<str>) -> Self {
+        Self { member: Some(member.as_ref().into()), ..Self::default() }
     }
 
     /// Into another pool.
-    pub fn with_pool(mut self, pool: impl Into<Arc<str>>) -> Self {
-        self.pool = Some(pool.into());
+    pub fn with_pool(mut self, pool: impl AsRef<str>) -> Self {
+        self.pool = Some(pool.as_ref().into());
         self
     }
 
     /// Under another name.
-    pub fn with_name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = Some(name.into());
+    pub fn with_name(mut self, name: impl AsRef<str>) -> Self {
+        self.name = Some(name.as_ref().into());
         self
     }
 
     /// Into another project. Needs the API extension `storage_api_project`.
-    pub fn with_project(mut self, project: impl Into<Arc<str>>) -> Self {
-        self.project = Some(project.into());
+    pub fn with_project(mut self, project: impl AsRef<str>) -> Self {
+        self.project = Some(project.as_ref().into());
         self
     }
 
     /// To another cluster member; see [`member`](Self::member).
-    pub fn with_member(mut self, member: impl Into<Arc<str>>) -> Self {
-        self.member = Some(member.into());
+    pub fn with_member(mut self, member: impl AsRef<str>) -> Self {
+        self.member = Some(member.as_ref().into());
         self
     }
 

@@ -109,8 +109,8 @@ impl Migration {
     }
 
     /// Another name at the target. Default: the same.
-    pub fn with_name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = Some(name.into());
+    pub fn with_name(mut self, name: impl AsRef<str>) -> Self {
+        self.name = Some(name.as_ref().into());
         self
     }
 

@@ -23,24 +23,24 @@ pub struct MoveTo {
 
 impl MoveTo {
     /// Another pool.
-    pub fn pool(pool: impl Into<Arc<str>>) -> Self {
-        Self { pool: Some(pool.into()), project: None, name: None }
+    pub fn pool(pool: impl AsRef<str>) -> Self {
+        Self { pool: Some(pool.as_ref().into()), project: None, name: None }
     }
 
     /// Another project, in the same pool.
-    pub fn project(project: impl Into<Arc<str>>) -> Self {
-        Self { pool: None, project: Some(project.into()), name: None }
+    pub fn project(project: impl AsRef<str>) -> Self {
+        Self { pool: None, project: Some(project.as_ref().into()), name: None }
     }
 
     /// Under another name.
-    pub fn with_name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = Some(name.into());
+    pub fn with_name(mut self, name: impl AsRef<str>) -> Self {
+        self.name = Some(name.as_ref().into());
         self
     }
 
     /// Into another project. Needs the API extension `storage_volume_project_move`.
-    pub fn with_project(mut self, project: impl Into<Arc<str>>) -> Self {
-        self.project = Some(project.into());
+    pub fn with_project(mut self, project: impl AsRef<str>) -> Self {
+        self.project = Some(project.as_ref().into());
         self
     }
 

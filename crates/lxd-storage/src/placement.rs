@@ -1,7 +1,5 @@
 //! On which member of a cluster a volume is, and how it gets to another.
 
-use std::sync::Arc;
-
 use crate::{Error, Migration, VolumeHandle};
 
 impl VolumeHandle {
@@ -29,7 +27,7 @@ impl VolumeHandle {
 
     /// Copies the volume to another member of its cluster, under the same name and in the pool of the same name. Works
     /// on every server with clusters: the member fetches the volume from the one that has it. See [`Migration`].
-    pub fn copy_to_member(&self, member: impl Into<Arc<str>>) -> Migration {
+    pub fn copy_to_member(&self, member: impl AsRef<str>) -> Migration {
         Migration::copy(self.clone(), self.pool().with_target(member))
     }
 
@@ -42,7 +40,7 @@ impl VolumeHandle {
     /// assert_eq!(data.location(), "node2");
     /// # Ok(()) }
     /// ```
-    pub fn move_to_member(&self, member: impl Into<Arc<str>>) -> Migration {
+    pub fn move_to_member(&self, member: impl AsRef<str>) -> Migration {
         Migration::moving(self.clone(), self.pool().with_target(member))
     }
 }

@@ -42,13 +42,13 @@ impl PoolHandle {
 
     /// The same pool, seen from a project.
     #[must_use]
-    pub fn with_project(&self, project: impl Into<Arc<str>>) -> Self {
+    pub fn with_project(&self, project: impl AsRef<str>) -> Self {
         Self { client: self.client.with_project(project), name: Arc::clone(&self.name) }
     }
 
     /// The same pool, seen from a cluster member.
     #[must_use]
-    pub fn with_target(&self, member: impl Into<Arc<str>>) -> Self {
+    pub fn with_target(&self, member: impl AsRef<str>) -> Self {
         Self { client: self.client.with_target(member), name: Arc::clone(&self.name) }
     }
 
@@ -142,8 +142,8 @@ impl PoolHandle {
 
     /// One volume of the pool. No I/O: whether it exists shows when it is used.
     #[must_use]
-    pub fn volume(&self, volume_type: VolumeType, name: impl Into<Arc<str>>) -> VolumeHandle {
-        VolumeHandle::new(self.clone(), volume_type, name.into())
+    pub fn volume(&self, volume_type: VolumeType, name: impl AsRef<str>) -> VolumeHandle {
+        VolumeHandle::new(self.clone(), volume_type, name.as_ref().into())
     }
 }
 

@@ -89,8 +89,8 @@ impl SnapshotHandle {
     /// # Errors
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`InvalidInput`](crate::ErrorKind::InvalidInput) for a bad
     /// name, before anything is sent.
-    pub fn rename(&self, name: impl Into<Arc<str>>) -> Change<SnapshotHandle> {
-        let name = name.into();
+    pub fn rename(&self, name: impl AsRef<str>) -> Change<SnapshotHandle> {
+        let name: Arc<str> = name.as_ref().into();
         let renamed = Self { name, ..self.clone() };
         let request = check_snapshot_name(&renamed.name).and_then(|()| {
             let post = StorageVolumeSnapshotPost::rename(&*renamed.name);
@@ -279,7 +279,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// As [`SnapshotHandle::rename`].
-    pub async fn rename(&mut self, name: impl Into<Arc<str>>) -> Result<(), Error> {
+    pub async fn rename(&mut self, name: impl AsRef<str>) -> Result<(), Error> {
         self.local.alive(&self.handle)?;
         self.handle = self.handle.rename(name).await?;
         self.sync().await

@@ -76,13 +76,13 @@ impl VolumeHandle {
 
     /// The same name in a project.
     #[must_use]
-    pub fn with_project(&self, project: impl Into<Arc<str>>) -> Self {
+    pub fn with_project(&self, project: impl AsRef<str>) -> Self {
         Self { pool: self.pool.with_project(project), ..self.clone() }
     }
 
     /// The same name on a cluster member.
     #[must_use]
-    pub fn with_target(&self, member: impl Into<Arc<str>>) -> Self {
+    pub fn with_target(&self, member: impl AsRef<str>) -> Self {
         Self { pool: self.pool.with_target(member), ..self.clone() }
     }
 
@@ -144,8 +144,8 @@ impl VolumeHandle {
     /// # Errors
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists), also for the present name;
     /// [`InUse`](crate::ErrorKind::InUse) while a running instance uses it.
-    pub fn rename(&self, name: impl Into<Arc<str>>) -> Change<VolumeHandle> {
-        let name = name.into();
+    pub fn rename(&self, name: impl AsRef<str>) -> Change<VolumeHandle> {
+        let name: Arc<str> = name.as_ref().into();
         let request = check_name("volume", &name).and_then(|()| {
             Ok(self
                 .request(Method::POST)?
@@ -213,8 +213,8 @@ impl VolumeHandle {
 
     /// One snapshot of the volume, by its name without the volume's. No I/O: whether it exists shows when it is used.
     #[must_use]
-    pub fn snapshot(&self, name: impl Into<Arc<str>>) -> SnapshotHandle {
-        SnapshotHandle::new(self.clone(), name.into())
+    pub fn snapshot(&self, name: impl AsRef<str>) -> SnapshotHandle {
+        SnapshotHandle::new(self.clone(), name.as_ref().into())
     }
 
     /// The backups of the volume that its server keeps.
@@ -225,8 +225,8 @@ impl VolumeHandle {
 
     /// One backup of the volume, by its name. No I/O: whether it exists shows when it is used.
     #[must_use]
-    pub fn backup(&self, name: impl Into<Arc<str>>) -> BackupHandle {
-        BackupHandle::new(self.clone(), name.into())
+    pub fn backup(&self, name: impl AsRef<str>) -> BackupHandle {
+        BackupHandle::new(self.clone(), name.as_ref().into())
     }
 
     /// Exports the volume into a file, a writer or a stream, with nothing left on the server. See [`Export`].
@@ -441,7 +441,7 @@ impl Volume {
     ///
     /// # Errors
     /// As [`VolumeHandle::rename`].
-    pub async fn rename(&mut self, name: impl Into<Arc<str>>) -> Result<(), Error> {
+    pub async fn rename(&mut self, name: impl AsRef<str>) -> Result<(), Error> {
         self.local.alive(&self.handle)?;
         self.handle = self.handle.rename(name).await?;
         self.sync().await

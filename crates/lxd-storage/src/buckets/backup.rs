@@ -53,9 +53,9 @@ impl BucketBackupHandle {
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`NotFound`](crate::ErrorKind::NotFound).
     /// [`OperationFailed`](crate::ErrorKind::OperationFailed) from Incus 7.0, which looks for the file in the wrong
     /// folder; nothing changes then.
-    pub fn rename(&self, name: impl Into<Arc<str>>) -> Change<BucketBackupHandle> {
+    pub fn rename(&self, name: impl AsRef<str>) -> Change<BucketBackupHandle> {
         let post = |name: &str| StorageBucketBackupPost::rename(name);
-        self.kept.rename(name.into(), post, |kept| Self { kept })
+        self.kept.rename(name.as_ref().into(), post, |kept| Self { kept })
     }
 
     /// Deletes the backup (`DELETE .../backups/<backup>`, always in the background).

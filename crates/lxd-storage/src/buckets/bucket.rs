@@ -46,13 +46,13 @@ impl BucketHandle {
 
     /// The same name in a project.
     #[must_use]
-    pub fn with_project(&self, project: impl Into<Arc<str>>) -> Self {
+    pub fn with_project(&self, project: impl AsRef<str>) -> Self {
         Self { pool: self.pool.with_project(project), name: Arc::clone(&self.name) }
     }
 
     /// The same name on a cluster member.
     #[must_use]
-    pub fn with_target(&self, member: impl Into<Arc<str>>) -> Self {
+    pub fn with_target(&self, member: impl AsRef<str>) -> Self {
         Self { pool: self.pool.with_target(member), name: Arc::clone(&self.name) }
     }
 
@@ -122,8 +122,8 @@ impl BucketHandle {
 
     /// One key of the bucket, by its name. No I/O: whether it exists shows when it is used.
     #[must_use]
-    pub fn key(&self, name: impl Into<Arc<str>>) -> BucketKeyHandle {
-        BucketKeyHandle::new(self.clone(), name.into())
+    pub fn key(&self, name: impl AsRef<str>) -> BucketKeyHandle {
+        BucketKeyHandle::new(self.clone(), name.as_ref().into())
     }
 
     /// The backups of the bucket that its server keeps (Incus).
@@ -134,8 +134,8 @@ impl BucketHandle {
 
     /// One backup of the bucket, by its name. No I/O: whether it exists shows when it is used.
     #[must_use]
-    pub fn backup(&self, name: impl Into<Arc<str>>) -> BucketBackupHandle {
-        BucketBackupHandle::new(self.clone(), name.into())
+    pub fn backup(&self, name: impl AsRef<str>) -> BucketBackupHandle {
+        BucketBackupHandle::new(self.clone(), name.as_ref().into())
     }
 
     /// Exports the bucket into a file, a writer or a stream, with nothing left on the server. See [`BucketExport`].

@@ -1,12 +1,6 @@
 //! Buckets, their keys, backups, exports and imports, on Incus 6 with MinIO and on Incus 7 by itself.
 
-use std::{
-    fs,
-    future::IntoFuture,
-    net::TcpListener,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, future::IntoFuture, net::TcpListener, path::PathBuf, time::Duration};
 
 use http::Method;
 use lxd_storage::{
@@ -22,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::{
+    content::sha256,
     ctx::{Ctx, cases},
     s3::Objects,
 };
@@ -375,7 +370,7 @@ async fn a_backup_lives_and_dies(ctx: Ctx) {
     let mut download = renamed.download().await.unwrap().with_checksum();
     let (size, mut bytes) = (download.size().unwrap(), Vec::new());
     download.copy_to(&mut bytes).await.unwrap();
-    assert_eq!((bytes.len() as u64, download.checksum()), (size, Some(hmac_sha256::Hash::hash(&bytes))));
+    assert_eq!((bytes.len() as u64, download.checksum()), (size, Some(sha256(&bytes))));
     renamed.delete().await.unwrap();
     assert_eq!(backups.get("second").await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(renamed.download().await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -391,10 +386,6 @@ async fn fill(ctx: &Ctx, created: &CreatedBucket) -> Vec<u8> {
     noise
 }
 
-fn sha256(path: &Path) -> [u8; 32] {
-    hmac_sha256::Hash::hash(&fs::read(path).unwrap())
-}
-
 async fn what_is_exported_comes_back_whole(ctx: Ctx) {
     let folder = Folder::new(&ctx);
     let created = new_bucket(&ctx, "export").await;
@@ -405,12 +396,12 @@ async fn what_is_exported_comes_back_whole(ctx: Ctx) {
     let export = bucket.export().with_checksum().with_progress(move |done| sender.send(done).unwrap());
     let exported = export.to_file(&file).await.unwrap();
     assert_eq!(exported.bytes, fs::metadata(&file).unwrap().len());
-    assert_eq!((exported.sha256, exported.leftover), (Some(sha256(&file)), None));
+    assert_eq!((exported.sha256, exported.leftover), (Some(sha256(fs::read(&file).unwrap())), None));
     let last = receiver.into_iter().last().unwrap();
     // Where nothing is packed first, nobody knows how much will come.
     let total = (!ctx.has("direct_backup").await).then_some(exported.bytes);
     assert_eq!((last.bytes, last.total), (exported.bytes, total));
-    assert_eq!(bucket.export().to_file(&file).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(bucket.export().to_file(&file).await.unwrap_err().kind(), ErrorKind::Local);
 
     let (name, pool) = (bucket.name().to_owned(), bucket.pool().clone());
     let upload = Upload::file(&file).await.unwrap();
@@ -477,7 +468,7 @@ async fn an_export_leaves_nothing_behind(ctx: Ctx) {
 
     // A file that can't be written to, once the server has packed.
     let error = bucket.export().to_file(folder.file("no/such/folder")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Local, "{error}");
     assert_eq!(backup_files(&ctx, &bucket), Vec::<String>::new());
     bucket.delete().await.unwrap();
 }

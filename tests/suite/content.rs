@@ -15,6 +15,11 @@ pub(crate) fn fill(root: &Path) {
     std::os::unix::fs::symlink("deep/noise", root.join("link")).unwrap();
 }
 
+/// The SHA-256 as exports tell it.
+pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    hmac_sha256::Hash::hash(bytes.as_ref()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Every path below a folder, with what is in it.
 pub(crate) fn contents(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();

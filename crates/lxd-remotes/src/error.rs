@@ -153,9 +153,14 @@ impl fmt::Display for Error {
         }
         write!(f, "{}: {}", self.0.kind, self.0.message)?;
         if f.alternate() {
+            let mut told = self.0.message.clone();
             let mut cause = self.source();
             while let Some(error) = cause {
-                write!(f, ": {error}")?;
+                let text = error.to_string();
+                if !told.contains(&text) {
+                    write!(f, ": {text}")?;
+                    told = text;
+                }
                 cause = error.source();
             }
         }

@@ -7,7 +7,7 @@ use lxd_types::{Expiry, StorageVolumeBackup, StorageVolumeBackupPost, Timestamp}
 use crate::{Change, Download, Error, VolumeHandle, kept::Kept};
 
 /// A backup by its volume and name, whether it exists or not. Making one does no I/O; it is cheap to clone and keep.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupHandle {
     kept: Kept<VolumeHandle>,
 }

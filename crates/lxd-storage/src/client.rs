@@ -51,7 +51,7 @@ struct Core {
 }
 
 /// Where on the server a request is to act.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Scope {
     project: Option<Arc<str>>,
     target: Option<Arc<str>>,
@@ -362,6 +362,16 @@ impl Client {
     }
 }
 
+/// Two clients are equal when they are clones of one, seen from the same project and cluster member. Clients that were made
+/// apart differ, whatever server they reach.
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core) && self.scope == other.scope
+    }
+}
+
+impl Eq for Client {}
+
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
@@ -378,5 +388,22 @@ impl fmt::Debug for Client {
             .field("project", &self.project())
             .field("target", &self.target())
             .finish()
+    }
+}
+
+#[cfg(all(test, feature = "unix"))]
+mod tests {
+    use lxd_types::VolumeType;
+
+    use super::*;
+
+    #[test]
+    fn handles_are_equal_where_they_mean_the_same() {
+        let client = Client::unix("/nonexistent");
+        let volume = |client: &Client| client.storage_pool("a").volume(VolumeType::Custom, "v");
+        assert_eq!(volume(&client), volume(&client.clone()));
+        assert_ne!(volume(&client), volume(&client.with_project("p")));
+        assert_ne!(volume(&client), volume(&Client::unix("/nonexistent")));
+        assert_eq!(volume(&client).snapshot("s").to_string(), "a/custom/v/s");
     }
 }

@@ -25,7 +25,6 @@ use crate::{classify, conceal::conceal};
 ///     Err(error) if error.is_limit_reached() => println!("the project may have no more: ask its owner"),
 ///     Err(error) if error.is_in_use() => println!("stop the instance first"),
 ///     Err(error) if error.is_already_exists() => println!("it is there already"),
-///     Err(error) if error.is_retry_safe() => println!("later again: {error}"),
 ///     other => drop(other?),
 /// }
 /// # Ok(()) }
@@ -57,6 +56,8 @@ pub enum ErrorKind {
     UnsupportedExtension,
     /// The request makes no sense, by our own check before sending or by the server's.
     InvalidInput,
+    /// A file, reader or writer of this program's own failed. The source is the [`std::io::Error`].
+    Local,
     /// The answer is not what the API promises.
     Decode,
     /// Long work ended in failure. [`Error::code`] has the server's code.
@@ -88,6 +89,7 @@ impl fmt::Display for ErrorKind {
             Self::Forbidden => "forbidden",
             Self::UnsupportedExtension => "not supported by this server",
             Self::InvalidInput => "invalid input",
+            Self::Local => "local trouble",
             Self::Decode => "unexpected answer",
             Self::OperationFailed => "operation failed",
             Self::Cancelled => "operation cancelled",
@@ -99,7 +101,26 @@ impl fmt::Display for ErrorKind {
 
 /// Why a call failed: what was asked of which URL, what the server said, and what a retry may assume.
 ///
-/// `{}` prints one line about this layer, `{:#}` adds each cause once.
+/// `{}` prints one line about this layer, `{:#}` adds what each cause has to say beyond that.
+///
+/// Trying again, where that is both safe and of use:
+///
+/// ```no_run
+/// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
+/// use std::time::Duration;
+///
+/// let mut pause = Duration::from_millis(100);
+/// let volume = loop {
+///     match volume.get().await {
+///         Err(error) if error.is_transient() && error.is_retry_safe() && pause.as_secs() < 10 => {
+///             tokio::time::sleep(pause).await;
+///             pause *= 2;
+///         }
+///         done => break done?,
+///     }
+/// };
+/// # Ok(()) }
+/// ```
 ///
 /// ```no_run
 /// # async fn example(client: lxd_storage::Client) {
@@ -144,6 +165,11 @@ impl Error {
     /// Input that we refuse before anything is sent.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidInput, message)
+    }
+
+    /// Trouble on this side: with a file, a reader or a writer.
+    pub(crate) fn local(what: impl fmt::Display, error: std::io::Error) -> Self {
+        Self::new(ErrorKind::Local, format!("{what}: {error}")).with_source(error)
     }
 
     /// An API extension that the server lacks.
@@ -256,11 +282,26 @@ impl Error {
         self.0.reached
     }
 
-    /// Whether sending the same again can do no harm: nothing reached the server, or the request only reads.
+    /// Whether sending the same again can do no harm: nothing reached the server, or the request only reads. That is no
+    /// reason to do it; see [`is_transient`](Self::is_transient).
     #[must_use]
     pub fn is_retry_safe(&self) -> bool {
         let reads = matches!(self.0.method, Some(Method::GET | Method::HEAD)) && self.0.operation.is_none();
         self.0.reached == Reached::No || reads
+    }
+
+    /// Whether the same call may well succeed a little later, with nothing else changed: the server could not be
+    /// reached, or in time, or was starting (503). Whether it can do harm says [`is_retry_safe`](Self::is_retry_safe);
+    /// where both are true, try again. [`Retrying`](lxd_transport::Retrying) does that for single requests.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Interrupted => true,
+            ErrorKind::Server => {
+                self.0.code == Some(503) || self.0.status == Some(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            _ => false,
+        }
     }
 
     /// The id of the operation that failed or that we lost sight of;
@@ -334,9 +375,14 @@ impl fmt::Display for Error {
             write!(f, " (operation {operation})")?;
         }
         if f.alternate() {
+            let mut told = self.0.message.clone();
             let mut cause = self.source();
             while let Some(error) = cause {
-                write!(f, ": {error}")?;
+                let text = error.to_string();
+                if !told.contains(&text) {
+                    write!(f, ": {text}")?;
+                    told = text;
+                }
                 cause = error.source();
             }
         }
@@ -406,6 +452,10 @@ mod tests {
             .with_source(std::io::Error::other("deep"));
         assert_eq!(error.to_string(), "GET /1.0?project=a%20b: unexpected answer: no JSON");
         assert_eq!(format!("{error:#}"), "GET /1.0?project=a%20b: unexpected answer: no JSON: deep");
+        let cause = std::io::Error::other("disk full");
+        let error = Error::local("cannot write x", cause);
+        assert_eq!((error.to_string(), format!("{error:#}")), (format!("{error:#}"), error.to_string()));
+        assert_eq!(error.to_string(), "local trouble: cannot write x: disk full");
     }
 
     #[test]
@@ -423,5 +473,15 @@ mod tests {
         assert!(request(Method::PUT).is_retry_safe());
         assert!(!request(Method::PUT).with_reached(Reached::Maybe).is_retry_safe());
         assert!(request(Method::GET).with_reached(Reached::Maybe).is_retry_safe());
+    }
+
+    #[test]
+    fn only_what_may_pass_is_transient() {
+        assert!(Error::new(ErrorKind::Connect, "").is_transient());
+        assert!(Error::new(ErrorKind::Server, "starting").said_by_server(503).is_transient());
+        assert!(!Error::new(ErrorKind::Server, "broken").said_by_server(500).is_transient());
+        let absent =
+            Error::new(ErrorKind::NotFound, "").with_request(&Method::GET, &Uri::from_static("/1.0"));
+        assert!(absent.is_retry_safe() && !absent.is_transient());
     }
 }

@@ -31,8 +31,9 @@ use crate::{Download, Error, Transferred, VolumeHandle, exporting::Exporting};
 ///
 /// # Errors
 /// Of all that follows: [`InvalidInput`](crate::ErrorKind::InvalidInput) for another type than `custom`, an optimized
-/// export from a driver that has none, a compressor that the server lacks, a file that is there already;
-/// [`OperationFailed`](crate::ErrorKind::OperationFailed) where the server's disk is full;
+/// export from a driver that has none, a compressor that the server lacks; [`Local`](crate::ErrorKind::Local) for a file
+/// that is there already or can't be written; [`OperationFailed`](crate::ErrorKind::OperationFailed) where the server's
+/// disk is full;
 /// [`Interrupted`](crate::ErrorKind::Interrupted).
 #[must_use = "nothing is asked for until `to_file`, `to_writer` or `open` is called"]
 pub struct Export {
@@ -45,8 +46,8 @@ pub struct Export {
 pub struct Exported {
     /// Bytes written.
     pub bytes: u64,
-    /// Their SHA-256, if it was asked for.
-    pub sha256: Option<[u8; 32]>,
+    /// Their SHA-256 in lower-case hexadecimal digits, if it was asked for.
+    pub sha256: Option<String>,
     /// The temporary backup, where it could not be removed. It expires by itself.
     pub leftover: Option<String>,
 }

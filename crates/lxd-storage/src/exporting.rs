@@ -46,8 +46,7 @@ impl<O: Packable> Exporting<O> {
         let overwrite = self.overwrite;
         if !overwrite && path.try_exists().unwrap_or(false) {
             // Before the server begins to pack.
-            let message = format!("{} is there already; `overwrite` replaces it", path.display());
-            return Err(Error::invalid(message));
+            return Err(transfer::is_there(path));
         }
         let (mut download, temporary) = self.begin().await?;
         let bytes = if overwrite { download.overwrite(path).await } else { download.save_to(path).await };

@@ -38,7 +38,7 @@ pub(crate) trait Packable: Address + fmt::Debug + Send + Sync + 'static {
 }
 
 /// The address of a backup.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept<O> {
     of: O,
     name: Arc<str>,

@@ -1,6 +1,6 @@
 //! One storage pool: [`PoolHandle`] says which, [`Pool`] also holds what was read of it.
 
-use std::{collections::BTreeMap, ops::Deref, sync::Arc};
+use std::{collections::BTreeMap, fmt, ops::Deref, sync::Arc};
 
 use lxd_types::{
     Config, Patch, PoolStatus, Reference, ResourcesStoragePool, StoragePool, StoragePoolPut, VolumeType,
@@ -17,7 +17,7 @@ use crate::{
 ///
 /// What needs no knowledge of the pool's present state is done from here. [`get`](Self::get) gives a [`Pool`], which
 /// has the state too.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolHandle {
     client: Client,
     name: Arc<str>,
@@ -144,6 +144,13 @@ impl PoolHandle {
     #[must_use]
     pub fn volume(&self, volume_type: VolumeType, name: impl AsRef<str>) -> VolumeHandle {
         VolumeHandle::new(self.clone(), volume_type, name.as_ref().into())
+    }
+}
+
+/// The name of the pool.
+impl fmt::Display for PoolHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name)
     }
 }
 

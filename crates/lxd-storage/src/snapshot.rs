@@ -1,6 +1,6 @@
 //! One snapshot of a volume: [`SnapshotHandle`] says which, [`Snapshot`] also holds what was read of it.
 
-use std::{ops::Deref, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use http::Method;
 use lxd_types::{
@@ -18,7 +18,7 @@ use crate::{
 static NO_KEYS: Config = Config::new();
 
 /// A snapshot by its volume and name, whether it exists or not. Making one does no I/O; it is cheap to clone and keep.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotHandle {
     volume: VolumeHandle,
     name: Arc<str>,
@@ -126,6 +126,13 @@ impl SnapshotHandle {
             }
             _ => Ok(snapshot),
         }
+    }
+}
+
+/// `pool/type/volume/snapshot`, for people and logs.
+impl fmt::Display for SnapshotHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.volume, self.name)
     }
 }
 

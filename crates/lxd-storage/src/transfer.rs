@@ -7,7 +7,7 @@ mod upload;
 use std::fmt;
 
 pub use self::{download::Download, upload::Upload};
-pub(crate) use self::{download::From, upload::Content};
+pub(crate) use self::{download::From, file::is_there, upload::Content};
 
 /// So much is read from a file or reader at once, in bytes.
 const CHUNK: usize = 256 << 10;

@@ -1,6 +1,6 @@
 //! One volume: [`VolumeHandle`] says which, [`Volume`] also holds what was read of it.
 
-use std::{ops::Deref, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use http::Method;
 use lxd_types::{
@@ -38,7 +38,7 @@ use crate::{
 /// | backups, export | yes | no | no |
 /// | files, when it is a filesystem | yes | no | no |
 /// | attach to instances and profiles | yes | yes, on newer servers | no |
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeHandle {
     pool: PoolHandle,
     volume_type: VolumeType,
@@ -251,6 +251,13 @@ impl VolumeHandle {
                 Ok(request.if_exists(self.snapshot(snapshot).scoped()?))
             });
         Change::new(self.client(), request, |_| async { Ok(()) })
+    }
+}
+
+/// `pool/type/name`, for people and logs.
+impl fmt::Display for VolumeHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.pool, self.volume_type, self.name)
     }
 }
 

@@ -8,7 +8,7 @@ use super::BucketHandle;
 use crate::{Change, Download, Error, kept::Kept};
 
 /// A backup by its bucket and name, whether it exists or not. Making one does no I/O; it is cheap to clone and keep.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketBackupHandle {
     kept: Kept<BucketHandle>,
 }

@@ -1,6 +1,6 @@
 //! One bucket: [`BucketHandle`] says which, [`Bucket`] also holds what was read of it.
 
-use std::{ops::Deref, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use lxd_types::{Config, Patch, StorageBucket, StorageBucketPut};
 
@@ -15,7 +15,7 @@ use crate::{
 ///
 /// What needs no knowledge of the bucket's present state is done from here. [`get`](Self::get) gives a [`Bucket`],
 /// which has the state too. All needs the API extension `storage_buckets`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketHandle {
     pool: PoolHandle,
     name: Arc<str>,
@@ -141,6 +141,13 @@ impl BucketHandle {
     /// Exports the bucket into a file, a writer or a stream, with nothing left on the server. See [`BucketExport`].
     pub fn export(&self) -> BucketExport {
         BucketExport::new(self.clone())
+    }
+}
+
+/// `pool/bucket`, for people and logs.
+impl fmt::Display for BucketHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.pool, self.name)
     }
 }
 

@@ -23,8 +23,8 @@ use crate::{Download, Error, Exported, Transferred, exporting::Exporting};
 /// ```
 ///
 /// # Errors
-/// Of all that follows: [`InvalidInput`](crate::ErrorKind::InvalidInput) for a compressor that the server lacks, a file
-/// that is there already; [`NotFound`](crate::ErrorKind::NotFound) for the bucket;
+/// Of all that follows: [`InvalidInput`](crate::ErrorKind::InvalidInput) for a compressor that the server lacks;
+/// [`Local`](crate::ErrorKind::Local) for a file that is there already or can't be written; [`NotFound`](crate::ErrorKind::NotFound) for the bucket;
 /// [`UnsupportedExtension`](crate::ErrorKind::UnsupportedExtension);
 /// [`OperationFailed`](crate::ErrorKind::OperationFailed) where the server's disk is full;
 /// [`Interrupted`](crate::ErrorKind::Interrupted).

@@ -15,7 +15,7 @@ use crate::{
 static NO_KEYS: Config = Config::new();
 
 /// A key by its bucket and name, whether it exists or not. Making one does no I/O; it is cheap to clone and keep.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketKeyHandle {
     bucket: BucketHandle,
     name: Arc<str>,

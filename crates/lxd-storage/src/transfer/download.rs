@@ -115,10 +115,12 @@ impl Download {
         self
     }
 
-    /// The SHA-256 of what came in so far, if [`with_checksum`](Self::with_checksum) was called.
+    /// The SHA-256 of what came in so far in lower-case hexadecimal digits, if [`with_checksum`](Self::with_checksum) was
+    /// called.
     #[must_use]
-    pub fn checksum(&self) -> Option<[u8; 32]> {
-        self.hash.map(hmac_sha256::Hash::finalize)
+    pub fn checksum(&self) -> Option<String> {
+        let digest = self.hash?.finalize();
+        Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// The next chunk, `None` at the end.
@@ -200,7 +202,7 @@ impl Download {
     /// Writes all that is left to a writer, flushes it, and gives the number of bytes.
     ///
     /// # Errors
-    /// Those of [`chunk`](Self::chunk); [`Interrupted`](ErrorKind::Interrupted) if the writer fails.
+    /// Those of [`chunk`](Self::chunk); [`Local`](ErrorKind::Local) if the writer fails.
     pub async fn copy_to(&mut self, writer: &mut (impl AsyncWrite + Unpin + ?Sized)) -> Result<u64, Error> {
         let start = self.done.bytes;
         while let Some(chunk) = self.chunk().await {
@@ -212,19 +214,16 @@ impl Download {
     }
 
     fn cannot_write(&self, error: std::io::Error) -> Error {
-        let message = format!("what came in cannot be written: {error} (after {})", self.done);
-        Error::new(ErrorKind::Interrupted, message)
-            .with_request(&self.from.method, &self.uri)
+        Error::local(format_args!("what came in cannot be written after {}", self.done), error)
             .with_reached(Reached::Yes)
-            .with_source(error)
     }
 
     /// Writes all that is left to a file and gives the number of bytes. The file appears under its name once it is
     /// complete and on the disk; dropped or failed before that, nothing of it is left.
     ///
     /// # Errors
-    /// Those of [`chunk`](Self::chunk); [`InvalidInput`](ErrorKind::InvalidInput) for a file that can't be written or
-    /// is there already.
+    /// Those of [`chunk`](Self::chunk); [`Local`](ErrorKind::Local) for a file that can't be written or is there
+    /// already.
     pub async fn save_to(&mut self, path: impl AsRef<Path>) -> Result<u64, Error> {
         self.save(path.as_ref(), false).await
     }

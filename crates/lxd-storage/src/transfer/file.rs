@@ -13,13 +13,10 @@ use futures_core::Stream;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{CHUNK, CHUNKS_WAITING};
-use crate::Error;
+use crate::{Error, ErrorKind};
 
 /// A file's length in bytes and its chunks.
 pub(super) async fn read(path: &Path) -> Result<(u64, Reading), Error> {
-    let cannot = |path: &Path, error: io::Error| {
-        Error::invalid(format!("cannot read {}: {error}", path.display())).with_source(error)
-    };
     let owned = path.to_owned();
     let opened = blocking(move || {
         let file = File::open(owned)?;
@@ -29,7 +26,8 @@ pub(super) async fn read(path: &Path) -> Result<(u64, Reading), Error> {
         }
         Ok((metadata.len(), file))
     });
-    let (length, file) = opened.await.map_err(|error| cannot(path, error))?;
+    let (length, file) =
+        opened.await.map_err(|error| Error::local(format_args!("cannot read {}", path.display()), error))?;
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     // It ends by itself when the receiver is gone.
     tokio::task::spawn_blocking(move || read_all(file, &sender));
@@ -149,13 +147,16 @@ fn write_all(mut file: File, mut receiver: mpsc::Receiver<Bytes>) -> io::Result<
 }
 
 fn cannot_write(path: &Path, error: io::Error) -> Error {
-    let message = match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            format!("{} is there already; `overwrite` replaces it", path.display())
-        }
-        _ => format!("cannot write {}: {error}", path.display()),
-    };
-    Error::invalid(message).with_source(error)
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        return is_there(path);
+    }
+    Error::local(format_args!("cannot write {}", path.display()), error)
+}
+
+/// A file that nobody allowed to be replaced.
+pub(crate) fn is_there(path: &Path) -> Error {
+    let message = format!("{} is there already; `overwrite` replaces it", path.display());
+    Error::new(ErrorKind::Local, message).with_source(io::Error::from(io::ErrorKind::AlreadyExists))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

@@ -179,11 +179,16 @@ impl Operation {
         })
     }
 
-    /// The secrets of the websockets of a migration: every text in the metadata of an operation of class
-    /// `websocket` that isn't progress. Their names have to be passed on as they are.
+    /// The secrets of the websockets of a migration, by names that have to be passed on as they are: every text in the
+    /// metadata of an operation of class `websocket` that is neither a URL nor progress. Other operations have none.
     #[must_use]
     pub fn secrets(&self) -> Secrets {
-        let texts = self.metadata.0.iter().filter(|(key, _)| !key.ends_with("progress"));
+        if self.class != OperationClass::Websocket {
+            return Secrets::default();
+        }
+        // Servers may have more websockets than `control` and `fs`, so what isn't one is left out instead.
+        let is_other = |key: &str| key.ends_with("_url") || key.contains("progress");
+        let texts = self.metadata.0.iter().filter(|(key, _)| !is_other(key));
         texts.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
     }
 }
@@ -200,6 +205,17 @@ mod tests {
         let debug = format!("{operation:?} {:?}", operation.secrets());
         assert!(!debug.contains("aaa") && !debug.contains("bbb"), "{debug}");
         assert!(debug.contains("1MB"), "{debug}");
+    }
+
+    #[test]
+    fn urls_progress_and_other_work_hold_no_secrets() {
+        let text = r#"{"class":"websocket","metadata":{"control":"aaa","criu":"ccc","entity_url":"/1.0/storage-pools/p",
+            "original_entity_url":"/1.0/storage-pools/q","fs_progress":"v: 1MB","progress":{"stage":"fs"},
+            "progress_text":"1MB"}}"#;
+        let mut operation: Operation = serde_json::from_str(text).unwrap();
+        assert_eq!(operation.secrets().names().collect::<Vec<_>>(), ["control", "criu"]);
+        operation.class = OperationClass::Task;
+        assert!(operation.secrets().is_empty());
     }
 
     #[test]

@@ -91,8 +91,16 @@ impl Upload {
     /// The body to send, once its beginning was looked at.
     pub(crate) async fn into_body(mut self) -> Result<Body, Error> {
         let length = self.body.length();
-        let first = self.body.chunk().await.transpose().map_err(unreadable)?.unwrap_or_default();
-        if self.content == Content::Archive && !looks_like_an_archive(&first) {
+        let is_archive = self.content == Content::Archive;
+        let mut first = self.next_chunk().await?.unwrap_or_default();
+        // A pipe may bring less at first than it takes to tell.
+        while is_archive
+            && first.len() < HEADER
+            && let Some(chunk) = self.next_chunk().await?
+        {
+            first = [first, chunk].concat().into();
+        }
+        if is_archive && !looks_like_an_archive(&first) {
             let message =
                 "this is no backup: it is neither a tarball, compressed or not, nor a squashfs image";
             return Err(Error::invalid(message));
@@ -108,10 +116,12 @@ impl Upload {
             None => Body::from_stream(stream),
         })
     }
-}
 
-fn unreadable(error: lxd_transport::Error) -> Error {
-    Error::invalid(format!("the content to upload cannot be read: {error}")).with_source(error)
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        self.body.chunk().await.transpose().map_err(|error| {
+            Error::invalid(format!("the content to upload cannot be read: {error}")).with_source(error)
+        })
+    }
 }
 
 impl From<Bytes> for Upload {
@@ -138,7 +148,7 @@ impl fmt::Debug for Upload {
     }
 }
 
-/// The content with its first chunk put back, counted.
+/// The content with its beginning put back, counted.
 struct Outgoing {
     first: Option<Bytes>,
     rest: Body,
@@ -166,7 +176,10 @@ impl Stream for Outgoing {
     }
 }
 
-/// Whether content begins like something that servers unpack. Too little to tell passes.
+/// The first header of a tarball is so long, and all other beginnings are shorter.
+const HEADER: usize = 512;
+
+/// Whether content begins like something that servers unpack.
 fn looks_like_an_archive(start: &[u8]) -> bool {
     const BEGINNINGS: [&[u8]; 7] = [
         b"\x1f\x8b",
@@ -180,11 +193,8 @@ fn looks_like_an_archive(start: &[u8]) -> bool {
     if BEGINNINGS.iter().any(|beginning| start.starts_with(beginning)) {
         return true;
     }
-    // A plain tarball has its name in the middle of the first header, of 512 bytes.
-    match start.get(257..262) {
-        Some(magic) => magic == b"ustar",
-        None => false,
-    }
+    // A plain tarball has its name in the middle of the first header.
+    start.get(257..262).is_some_and(|magic| magic == b"ustar")
 }
 
 #[cfg(test)]
@@ -208,6 +218,29 @@ mod tests {
         let upload = Upload::from(Bytes::from_static(b"hello")).must_be(Content::Archive);
         let error = upload.into_body().await.unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+    }
+
+    /// As a backup, in chunks of this length.
+    async fn sent(content: &[u8], chunk: usize) -> Result<Vec<u8>, Error> {
+        let reader = ReaderStream::with_capacity(std::io::Cursor::new(content.to_vec()), chunk);
+        let body = Upload::stream(reader, None).must_be(Content::Archive).into_body().await?;
+        Ok(body.collect(1 << 20).await?.to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_backup_is_known_however_short_its_chunks_are() {
+        let mut tar = vec![0_u8; 1536];
+        tar[257..262].copy_from_slice(b"ustar");
+        for backup in [&tar[..], b"\x1f\x8b\x08 and the rest", b"\x1f\x8b"] {
+            for chunk in [1, 100, 511, 512, 4096] {
+                assert_eq!(sent(backup, chunk).await.unwrap(), backup, "{chunk}");
+            }
+        }
+        for other in [&b""[..], b"h", &[b'x'; 2000]] {
+            for chunk in [1, 4096] {
+                assert_eq!(sent(other, chunk).await.unwrap_err().kind(), crate::ErrorKind::InvalidInput);
+            }
+        }
     }
 
     #[tokio::test]

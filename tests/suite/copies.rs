@@ -6,7 +6,10 @@ use http::Method;
 use lxd_storage::{
     CopyTo, ErrorKind, PoolHandle, Volume,
     transport::Reached,
-    types::{ContentType, Size, StorageVolumeSnapshotsPost, StorageVolumesPost, VolumeType},
+    types::{
+        ContentType, Size, SourceType, StorageVolumeSnapshotsPost, StorageVolumeSource, StorageVolumesPost,
+        VolumeType,
+    },
 };
 use serde_json::json;
 
@@ -23,6 +26,7 @@ cases![
     a_refresh_brings_a_copy_up_to_date,
     a_copy_goes_into_another_project,
     what_cannot_be_copied_is_refused,
+    a_source_that_says_too_little_is_refused,
     a_lack_of_space_is_told_apart,
     a_rebuild_needs_its_extension,
 ];
@@ -176,6 +180,46 @@ async fn what_cannot_be_copied_is_refused(ctx: Ctx) {
     assert!(error.is_not_found(), "{error:?}");
     taken.delete().await.unwrap();
     volume.delete().await.unwrap();
+}
+
+async fn a_source_that_says_too_little_is_refused(ctx: Ctx) {
+    let pool = &ctx.ready_pools()[0];
+    let mut volume = ctx.new_volume(pool, "v").await;
+    let create = |change: fn(&mut StorageVolumeSource)| {
+        let mut source = StorageVolumeSource::default();
+        source.source_type = SourceType::Copy;
+        source.name = volume.name().to_owned();
+        source.pool = pool.name().to_owned();
+        change(&mut source);
+        pool.volumes().create(StorageVolumesPost::new(ctx.name("copy")).with_source(source))
+    };
+    ctx.sent.take();
+    // Of the first and the last servers make an empty volume, and say that all went well.
+    for (change, named) in [
+        (create(|source| source.name.clear()), "`name`"),
+        (create(|source| source.pool.clear()), "`pool`"),
+        (create(|source| source.source_type = SourceType::Migration), "`operation`"),
+        (create(|source| source.source_type = "".into()), "`source_type`"),
+    ] {
+        let error = change.await.unwrap_err();
+        assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains(named), "{error}");
+    }
+    assert!(ctx.sent.take().is_empty());
+    for extension in ["custom_volume_refresh_exclude_older_snapshots", "cluster_internal_custom_volume_copy"]
+    {
+        let change = create(match extension {
+            "cluster_internal_custom_volume_copy" => |source| source.location = Some("nobody".to_owned()),
+            _ => |source| {
+                source.refresh = true;
+                source.refresh_exclude_older = Some(true);
+            },
+        });
+        if !ctx.has(extension).await {
+            assert_eq!(change.await.unwrap_err().extension(), Some(extension));
+        }
+    }
+    volume.delete().await.unwrap();
+    assert!(!pool.volumes().exists(VolumeType::Custom, &ctx.name("copy")).await.unwrap());
 }
 
 async fn a_rebuild_needs_its_extension(ctx: Ctx) {

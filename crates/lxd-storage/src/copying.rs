@@ -127,20 +127,9 @@ impl CopyTo {
         source.volume_only = self.volume_only;
         source.refresh = self.refresh;
         source.refresh_exclude_older = self.exclude_older.then_some(true);
-        let mut extensions = vec!["storage_api_local_volume_handling"];
-        if self.volume_only {
-            extensions.push("storage_api_volume_snapshots");
-        }
-        if self.refresh {
-            extensions.push("custom_volume_refresh");
-        }
-        if self.exclude_older {
-            extensions.push("custom_volume_refresh_exclude_older_snapshots");
-        }
         if self.project.is_some() {
             // Without a project of its own the source is in the server's `default`.
             source.project = Some(from.client().project().unwrap_or("default").to_owned());
-            extensions.push("storage_api_project");
         }
         if self.member.is_some() {
             let here = from.client().target().ok_or_else(|| {
@@ -149,7 +138,6 @@ impl CopyTo {
                 )
             })?;
             source.location = Some(here.to_owned());
-            extensions.push("cluster_internal_custom_volume_copy");
         }
         let same = copy.pool().name() == from.pool().name()
             && copy.name() == from.name()
@@ -163,8 +151,7 @@ impl CopyTo {
         if !self.refresh {
             request = request.if_free(copy.scoped()?, copy.in_words());
         }
-        request = request.if_exists(from.scoped()?);
-        Ok(extensions.into_iter().fold(request, ChangeRequest::needs))
+        Ok(request.if_exists(from.scoped()?))
     }
 }
 

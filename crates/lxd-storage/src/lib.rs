@@ -121,6 +121,7 @@ mod raw;
 mod route;
 mod snapshot;
 mod snapshots;
+mod source;
 mod temporary;
 mod transfer;
 mod used_by;

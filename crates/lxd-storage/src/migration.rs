@@ -23,10 +23,8 @@ use lxd_types::{
 
 use self::compare::{difference, difference_of_snapshots, own_keys};
 use crate::{
-    Change, Client, Error, ErrorKind, Pending, PoolHandle, Volume, VolumeHandle,
-    object::Address,
-    pending::{BoxFuture, ChangeRequest},
-    wait::OnProgress,
+    Change, Client, Error, ErrorKind, Pending, PoolHandle, Volume, VolumeHandle, object::Address,
+    pending::BoxFuture, wait::OnProgress,
 };
 
 /// A copy or move of a volume to another server, about to be asked for. Await it.
@@ -273,12 +271,8 @@ impl Migration {
     /// Asks the target to receive the volume.
     async fn receive(&self, post: &StorageVolumesPost, began: &AtomicBool) -> Result<Pending<()>, Error> {
         let client = self.pool.client();
-        let route = self.pool.path()?.literal("volumes").literal("custom");
-        let mut request = ChangeRequest::new(Method::POST, client.scoped(route)).json(post)?;
-        for extension in self.extensions() {
-            request = request.needs(extension);
-        }
-        let pending = Change::new(client, Ok(request), |_| async { Ok(()) }).start().await?;
+        let request = self.pool.volumes().create_request(post);
+        let pending = Change::new(client, request, |_| async { Ok(()) }).start().await?;
         began.store(true, Ordering::Relaxed);
         Ok(pending)
     }

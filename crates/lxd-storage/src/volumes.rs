@@ -9,6 +9,7 @@ use crate::{
     object::Address,
     pending::ChangeRequest,
     route::{Route, check_name},
+    source,
 };
 
 /// The volumes of a pool (`/1.0/storage-pools/<pool>/volumes`).
@@ -70,11 +71,15 @@ impl Volumes {
     /// Creates a custom volume from the whole of its object, and reads it back (`POST .../volumes/custom`).
     ///
     /// Block volumes need the API extension `custom_block_volumes`, ISO volumes `custom_volume_iso`. With a
-    /// [`source`](StorageVolumesPost::source) the content is copied, which servers do in the background.
+    /// [`source`](StorageVolumesPost::source) the content is copied, which servers do in the background;
+    /// [`copy_to`](crate::VolumeHandle::copy_to) and [`copy_to_server`](crate::VolumeHandle::copy_to_server) are made
+    /// for that. A copy needs `storage_api_local_volume_handling`, a migration `storage_api_remote_volume_handling`,
+    /// and both what the fields of the source say.
     ///
     /// # Errors
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`InvalidInput`](crate::ErrorKind::InvalidInput) for an
-    /// empty name, another type than `custom` or a size that doesn't parse, before anything is sent.
+    /// empty name, another type than `custom`, a size that doesn't parse or a source without its type, volume or pool,
+    /// before anything is sent.
     pub fn create(&self, volume: StorageVolumesPost) -> Change<Volume> {
         let request = self.create_request(&volume);
         let handle = self.pool.volume(volume.volume_type, volume.name);
@@ -89,6 +94,7 @@ impl Volumes {
                 format!("servers make volumes of type \"custom\" only, not {:?}", volume.volume_type);
             return Err(Error::invalid(message));
         }
+        let extensions = volume.source.as_ref().map(source::extensions_of).transpose()?.unwrap_or_default();
         let route = self.pool.client().scoped(self.route()?.literal("custom"));
         let is_copy = volume.source.as_ref().is_some_and(|source| source.source_type == SourceType::Copy);
         let request = if is_copy && volume.config.is_empty() {
@@ -103,6 +109,7 @@ impl Volumes {
         } else {
             ChangeRequest::new(Method::POST, route).json(volume)?
         };
+        let request = extensions.into_iter().fold(request, ChangeRequest::needs);
         Ok(match volume.content_type.as_str() {
             "block" => request.needs("custom_block_volumes"),
             "iso" => request.needs("custom_volume_iso"),

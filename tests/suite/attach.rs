@@ -103,7 +103,7 @@ async fn what_cannot_be_attached_is_refused(ctx: Ctx) {
     let pool = &ctx.ready_pools()[0];
     let mut files = ctx.new_volume(pool, "v").await;
     let post = StorageVolumesPost::new(ctx.name("b")).with_content_type(ContentType::Block);
-    let mut block = pool.volumes().create(post.with_size(Size::mib(4).unwrap())).await.unwrap();
+    let mut block = pool.volumes().create(post.with_size(Size::mib(4))).await.unwrap();
     ctx.sent.take();
     for (volume, disk) in [
         (&files, Disk::block()),

@@ -165,7 +165,7 @@ async fn a_block_volume_comes_back_too(ctx: Ctx) {
     let folder = Folder::new(&ctx);
     let pool = &ctx.ready_pools()[0];
     let post = StorageVolumesPost::new(ctx.name("block")).with_content_type(ContentType::Block);
-    let mut volume = pool.volumes().create(post.with_size(Size::mib(8).unwrap())).await.unwrap();
+    let mut volume = pool.volumes().create(post.with_size(Size::mib(8))).await.unwrap();
     let noise: Vec<u8> = (0..8_u32 << 20).map(|i| (i.wrapping_mul(2_246_822_519) >> 11) as u8).collect();
     fs::write(ctx.content(&volume).join("root.img"), &noise).unwrap();
     let export = volume.export().with_compression(Compression::None);

@@ -496,7 +496,7 @@ async fn what_cannot_be_is_refused_before_it_is_sent(ctx: Ctx) {
     assert_eq!(pool.buckets().create(odd).await.unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(ctx.sent.take(), Vec::<String>::new());
     // What only the driver knows takes a look at the pool.
-    let sized = StorageBucketsPost::new(name(&ctx, "sized")).with_size(Size::gib(1).unwrap());
+    let sized = StorageBucketsPost::new(name(&ctx, "sized")).with_size(Size::gib(1));
     let error = pool.buckets().create(sized).await.unwrap_err();
     assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("dir"), "{error}");
     assert!(!ctx.sent.take().iter().any(|request| request.starts_with("POST")));
@@ -511,16 +511,16 @@ async fn a_quota_is_kept(ctx: Ctx) {
     let Some(pool) = pools.iter().find(|pool| pool.name() == "btrfs0") else {
         return eprintln!("SKIPPED: a_quota_is_kept needs a btrfs pool");
     };
-    let post = StorageBucketsPost::new(name(&ctx, "quota")).with_size(Size::mib(64).unwrap());
+    let post = StorageBucketsPost::new(name(&ctx, "quota")).with_size(Size::mib(64));
     let mut bucket = pool.buckets().create(post).await.unwrap().bucket;
-    assert_eq!(bucket.config().size("size").unwrap(), Size::mib(64));
+    assert_eq!(bucket.config().size("size").unwrap(), Some(Size::mib(64)));
     let larger = bucket
         .edit(|put| {
-            put.config.set("size", Size::mib(96).unwrap());
+            put.config.set("size", Size::mib(96));
         })
         .await
         .unwrap();
-    assert_eq!(larger.config().size("size").unwrap(), Size::mib(96));
+    assert_eq!(larger.config().size("size").unwrap(), Some(Size::mib(96)));
     bucket.sync().await.unwrap();
     bucket.config_mut().set("size", "much");
     assert_eq!(bucket.save().await.unwrap_err().kind(), ErrorKind::InvalidInput);

@@ -64,7 +64,7 @@ async fn a_copy_is_its_source_in_every_pool(ctx: Ctx) {
 async fn a_block_volume_is_copied_whole(ctx: Ctx) {
     let pool = &ctx.ready_pools()[0];
     let post = StorageVolumesPost::new(ctx.name("block")).with_content_type(ContentType::Block);
-    let mut volume = pool.volumes().create(post.with_size(Size::mib(8).unwrap())).await.unwrap();
+    let mut volume = pool.volumes().create(post.with_size(Size::mib(8))).await.unwrap();
     let noise: Vec<u8> = (0..8_u32 << 20).map(|i| (i.wrapping_mul(2_246_822_519) >> 11) as u8).collect();
     fs::write(ctx.content(&volume).join("root.img"), &noise).unwrap();
     let mut copy = volume.copy_to(CopyTo::name(ctx.name("copy"))).await.unwrap();
@@ -240,7 +240,7 @@ async fn a_lack_of_space_is_told_apart(ctx: Ctx) {
         return eprintln!("SKIPPED: a_lack_of_space_is_told_apart needs a btrfs pool");
     };
     // The driver dir keeps to no size on the file systems of the tests, so there is more in it than its copy may hold.
-    let post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(4).unwrap());
+    let post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(4));
     let mut volume = unbounded.volumes().create(post).await.unwrap();
     let noise = (0..3_000_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes());
     fs::write(ctx.content(&volume).join("noise"), noise.collect::<Vec<_>>()).unwrap();

@@ -32,7 +32,7 @@ async fn a_volume_is_made_once_and_then_left_alone(ctx: Ctx) {
     for pool in ctx.ready_pools() {
         let wanted = StorageVolumesPost::new(ctx.name("v"))
             .with_description("wanted")
-            .with_size(Size::mib(16).unwrap())
+            .with_size(Size::mib(16))
             .with_config("user.k", "v");
         ctx.sent.take();
         let made = pool.volumes().ensure(wanted.clone()).await.unwrap();
@@ -79,10 +79,10 @@ async fn only_what_drifted_is_changed(ctx: Ctx) {
 
 async fn what_would_do_harm_is_refused(ctx: Ctx) {
     let pool = &ctx.ready_pools()[0];
-    let post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(64).unwrap());
+    let post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(64));
     let volume = pool.volumes().create(post).await.unwrap();
     ctx.sent.take();
-    let smaller = StorageVolumesPost::new(volume.name()).with_size(Size::mib(32).unwrap());
+    let smaller = StorageVolumesPost::new(volume.name()).with_size(Size::mib(32));
     let block = StorageVolumesPost::new(volume.name()).with_content_type(ContentType::Block);
     let own = StorageVolumesPost::new(volume.name()).with_config("volatile.idmap.last", "[]");
     for (wanted, named) in
@@ -100,7 +100,7 @@ async fn what_would_do_harm_is_refused(ctx: Ctx) {
     assert!(writes(&ctx).is_empty());
 
     let told = pool.volumes().ensure(smaller).allow_shrinking().await.unwrap();
-    assert_eq!(told.object.config().size("size").unwrap(), Size::mib(32));
+    assert_eq!(told.object.config().size("size").unwrap(), Some(Size::mib(32)));
     volume.handle().delete().await.unwrap();
 }
 
@@ -108,7 +108,7 @@ async fn exactly_unsets_what_is_not_wanted(ctx: Ctx) {
     let defaults = StoragePoolsPost::new(ctx.name("p"), "dir").with_config("volume.snapshots.expiry", "2w");
     let mut pool = ctx.create_pool(defaults).await.unwrap();
     let post = StorageVolumesPost::new(ctx.name("v"))
-        .with_size(Size::mib(16).unwrap())
+        .with_size(Size::mib(16))
         .with_config("user.a", "1")
         .with_config("user.b", "2");
     let volume = pool.volumes().create(post).await.unwrap();
@@ -118,7 +118,7 @@ async fn exactly_unsets_what_is_not_wanted(ctx: Ctx) {
     assert_eq!(changed.changes.len(), 1, "{:?}", changed.changes);
     let now = changed.object.config();
     assert_eq!((now.text("user.b"), now.text("snapshots.expiry")), (None, Some("2w")));
-    assert_eq!(now.size("size").unwrap(), Size::mib(16));
+    assert_eq!(now.size("size").unwrap(), Some(Size::mib(16)));
     assert!(!pool.volumes().ensure(wanted).exactly().await.unwrap().is_changed());
 
     let wanted = StoragePoolsPost::new(pool.name(), "dir");
@@ -212,7 +212,7 @@ async fn keys_of_members_are_kept_on_each(ctx: Ctx) {
         return;
     }
     let name = ctx.name("p");
-    let wanted = StoragePoolsPost::new(&name, "btrfs").with_size(Size::mib(256).unwrap());
+    let wanted = StoragePoolsPost::new(&name, "btrfs").with_size(Size::mib(256));
     let made = ctx.client.storage_pools().ensure(wanted.clone()).await.unwrap();
     assert!(!ctx.client.storage_pools().ensure(wanted.clone()).await.unwrap().is_changed());
     // One member alone is to have more.
@@ -224,8 +224,8 @@ async fn keys_of_members_are_kept_on_each(ctx: Ctx) {
     let told: Vec<String> = changed.changes.iter().map(Drift::to_string).collect();
     assert_eq!(told, [r#"key "size" is "256MiB", wanted "320MiB" on member "member2""#]);
     let per_member = made.object.per_member().await.unwrap();
-    assert_eq!(per_member["member2"].config().size("size").unwrap(), Size::mib(320));
-    assert_eq!(per_member["member1"].config().size("size").unwrap(), Size::mib(256));
+    assert_eq!(per_member["member2"].config().size("size").unwrap(), Some(Size::mib(320)));
+    assert_eq!(per_member["member1"].config().size("size").unwrap(), Some(Size::mib(256)));
     assert!(!bigger().await.unwrap().is_changed());
     let error = ctx.client.storage_pools().ensure(wanted).await.unwrap_err();
     assert!(error.to_string().contains("shrink"), "{error}");

@@ -51,7 +51,7 @@ async fn has_files(ctx: &Ctx) -> bool {
 
 async fn new_block(ctx: &Ctx, pool: &PoolHandle) -> Volume {
     let post = StorageVolumesPost::new(ctx.name("block")).with_content_type(ContentType::Block);
-    pool.volumes().create(post.with_size(Size::mib(8).unwrap())).await.unwrap()
+    pool.volumes().create(post.with_size(Size::mib(8))).await.unwrap()
 }
 
 fn noise(length: u32) -> Vec<u8> {
@@ -550,7 +550,7 @@ async fn nbd_writes_where_that_is_asked_for(ctx: Ctx) {
 async fn bitmaps_are_those_of_a_running_machine(ctx: Ctx) {
     let pool = ctx.ready_pools().remove(0);
     let post = StorageVolumesPost::new(ctx.name("disk")).with_content_type(ContentType::Block);
-    let mut volume = pool.volumes().create(post.with_size(Size::mib(8).unwrap())).await.unwrap();
+    let mut volume = pool.volumes().create(post.with_size(Size::mib(8))).await.unwrap();
     let bitmaps = volume.bitmaps();
     let has_them = ctx.client.server().await.unwrap().api_extensions.has("storage_volume_nbd");
     ctx.sent.take();

@@ -190,7 +190,7 @@ async fn what_goes_while_it_is_listed_is_no_error(ctx: Ctx) {
 async fn usage_comes_with_the_list(ctx: Ctx) {
     for pool in ctx.ready_pools() {
         // Without a quota the drivers of this machine count nothing.
-        let post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(32).unwrap());
+        let post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(32));
         let mut volume = pool.volumes().create(post).await.unwrap();
         let listed = pool.volumes().with_usage().await.unwrap();
         let mine = listed.iter().find(|usage| usage.volume.name() == volume.name()).unwrap();

@@ -75,12 +75,12 @@ async fn a_copy_is_its_source_byte_by_byte(ctx: Ctx) {
 async fn a_block_volume_too(ctx: Ctx) {
     let (here, there) = (&ctx.ready_pools()[0], &pools_there(&ctx)[0]);
     let post = StorageVolumesPost::new(ctx.name("block")).with_content_type(ContentType::Block);
-    let mut volume = here.volumes().create(post.with_size(Size::mib(8).unwrap())).await.unwrap();
+    let mut volume = here.volumes().create(post.with_size(Size::mib(8))).await.unwrap();
     let noise: Vec<u8> = (0..8_u32 << 20).map(|i| (i.wrapping_mul(2_246_822_519) >> 11) as u8).collect();
     fs::write(ctx.content(&volume).join("root.img"), &noise).unwrap();
     let mut copy = volume.copy_to_server(there).await.unwrap();
     assert_eq!(*copy.content_type(), ContentType::Block);
-    assert_eq!(copy.config().size("size").unwrap(), Size::mib(8));
+    assert_eq!(copy.config().size("size").unwrap(), Some(Size::mib(8)));
     assert!(fs::read(content_there(&ctx, &copy).join("root.img")).unwrap() == noise, "the bytes differ");
     copy.delete().await.unwrap();
     volume.delete().await.unwrap();
@@ -88,14 +88,17 @@ async fn a_block_volume_too(ctx: Ctx) {
 
 async fn a_move_deletes_the_source_last(ctx: Ctx) {
     for (here, there) in ctx.ready_pools().iter().zip(pools_there(&ctx)) {
-        let mut post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(64).unwrap());
+        let mut post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(64));
         post.description = "moving".to_owned();
         let volume = here.volumes().create(post).await.unwrap();
         fill(&ctx.content(&volume));
         let before = contents(&ctx.content(&volume));
         let mut moved = volume.move_to_server(&there).await.unwrap();
         assert_eq!(contents(&content_there(&ctx, &moved)), before);
-        assert_eq!((moved.description(), moved.config().size("size").unwrap()), ("moving", Size::mib(64)));
+        assert_eq!(
+            (moved.description(), moved.config().size("size").unwrap()),
+            ("moving", Some(Size::mib(64)))
+        );
         assert!(!volume.exists().await.unwrap());
         moved.delete().await.unwrap();
     }

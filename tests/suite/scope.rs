@@ -129,7 +129,7 @@ async fn the_server_is_asked_once(ctx: Ctx) {
 async fn a_limit_of_the_project_is_told_apart(ctx: Ctx) {
     let project = new_project_with(&ctx, &json!({"limits.disk": "100MiB"})).await;
     let volumes = ctx.ready_pools().remove(0).with_project(&*project).volumes();
-    let sized = |size| StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(size).unwrap());
+    let sized = |size| StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(size));
     let error = volumes.create(sized(101)).await.unwrap_err();
     assert!(error.is_limit_reached() && !error.is_no_space() && !error.is_in_use(), "{error}");
     assert!(error.server_message().unwrap().contains("limits.disk"), "{error}");

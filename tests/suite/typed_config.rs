@@ -25,9 +25,9 @@ cases![
 async fn pools_and_volumes_of_driver_dir(ctx: Ctx) {
     let defaults = dir::VolumeConfig::new()
         .with_snapshots_expiry(Lifespan::new().with_days(3).with_hours(2))
-        .with_size(Size::mib(16).unwrap());
+        .with_size(Size::mib(16));
     let post = dir::PoolConfig::new()
-        .with_rsync_bwlimit(Size::mib(1).unwrap())
+        .with_rsync_bwlimit(Size::mib(1))
         .with_rsync_compression(false)
         .with_user("owner", "tests")
         .with_volume_defaults(defaults.clone())
@@ -35,7 +35,7 @@ async fn pools_and_volumes_of_driver_dir(ctx: Ctx) {
     let mut pool = ctx.create_pool(post).await.unwrap();
     let seen = ctx.seen(&pool).await;
     let read = dir::PoolConfig::from(seen.config());
-    assert_eq!(read.rsync_bwlimit().unwrap(), Size::mib(1));
+    assert_eq!(read.rsync_bwlimit().unwrap(), Some(Size::mib(1)));
     assert_eq!(read.rsync_compression().unwrap(), Some(false));
     assert_eq!(read.user().collect::<Vec<_>>(), [("owner", "tests")]);
     assert_eq!(read.volume_defaults(), defaults);
@@ -53,7 +53,7 @@ async fn pools_and_volumes_of_driver_dir(ctx: Ctx) {
     assert_eq!(read.snapshots_schedule().unwrap(), Some(schedule));
     assert_eq!(read.snapshots_pattern().unwrap(), Some("s%d".parse().unwrap()));
     // The pool's defaults were copied in.
-    assert_eq!(read.size().unwrap(), Size::mib(16));
+    assert_eq!(read.size().unwrap(), Some(Size::mib(16)));
     assert_eq!(read.snapshots_expiry().unwrap(), defaults.snapshots_expiry().unwrap());
     volume.delete().await.unwrap();
     pool.delete().await.unwrap();
@@ -64,21 +64,21 @@ async fn pools_and_volumes_of_driver_btrfs(ctx: Ctx) {
         return;
     }
     let post = btrfs::PoolConfig::new()
-        .with_size(Size::mib(256).unwrap())
+        .with_size(Size::mib(256))
         .with_btrfs_mount_options("noatime,user_subvol_rm_allowed")
         .into_post(ctx.name("p"));
     let mut pool = ctx.create_pool(post).await.unwrap();
     let seen = ctx.seen(&pool).await;
     let read = btrfs::PoolConfig::from(seen.config());
-    assert_eq!(read.size().unwrap(), Size::mib(256));
+    assert_eq!(read.size().unwrap(), Some(Size::mib(256)));
     assert_eq!(read.btrfs_mount_options(), Some("noatime,user_subvol_rm_allowed"));
     assert!(read.source().is_some());
 
-    let config = btrfs::VolumeConfig::new().with_size(Size::mib(16).unwrap()).with_user("k", "v");
+    let config = btrfs::VolumeConfig::new().with_size(Size::mib(16)).with_user("k", "v");
     let mut volume =
         pool.volumes().create(StorageVolumesPost::new(ctx.name("v")).with_keys(config)).await.unwrap();
     let read = btrfs::VolumeConfig::from(volume.config());
-    assert_eq!((read.size().unwrap(), read.user().next()), (Size::mib(16), Some(("k", "v"))));
+    assert_eq!((read.size().unwrap(), read.user().next()), (Some(Size::mib(16)), Some(("k", "v"))));
     volume.delete().await.unwrap();
     pool.delete().await.unwrap();
 }
@@ -89,7 +89,7 @@ async fn every_pool_key_is_taken_where_the_table_says(ctx: Ctx) {
             let name = ctx.name(driver.name);
             let mut post = StoragePoolsPost::new(&name, driver.name);
             if driver.name == "btrfs" {
-                post = post.with_size(Size::mib(256).unwrap());
+                post = post.with_size(Size::mib(256));
             }
             let folder = if driver.name == "dir" { "storage-pools/" } else { "disks/" };
             let end = if driver.name == "dir" { "" } else { ".img" };
@@ -141,7 +141,7 @@ async fn every_default_of_volumes_is_taken_where_the_table_says(ctx: Ctx) {
     for driver in drivers_here(&ctx) {
         let mut post = StoragePoolsPost::new(ctx.name(driver.name), driver.name);
         if driver.name == "btrfs" {
-            post = post.with_size(Size::mib(256).unwrap());
+            post = post.with_size(Size::mib(256));
         }
         let mut pool = ctx.create_pool(post).await.unwrap();
         for key in driver.volume {
@@ -320,7 +320,7 @@ fn new_volume(ctx: &Ctx, key: &Key) -> StorageVolumesPost {
     if key.name != "security.shared" {
         return post;
     }
-    post.with_content_type(ContentType::Block).with_size(Size::mib(8).unwrap())
+    post.with_content_type(ContentType::Block).with_size(Size::mib(8))
 }
 
 /// A value that the key takes.

@@ -63,10 +63,9 @@ async fn all_gives_full_objects_in_one_request(ctx: Ctx) {
 async fn create_get_and_exists(ctx: Ctx) {
     for pool in ctx.ready_pools() {
         let volumes = pool.volumes();
-        let post =
-            StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(16).unwrap()).with_description("d");
+        let post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(16)).with_description("d");
         let mut volume = volumes.create(post).await.unwrap();
-        assert_eq!((volume.description(), volume.config().size("size").unwrap()), ("d", Size::mib(16)));
+        assert_eq!((volume.description(), volume.config().size("size").unwrap()), ("d", Some(Size::mib(16))));
         let location = if ctx.is_cluster() { "member1" } else { "none" };
         assert_eq!((volume.project(), volume.location()), ("default", location));
         assert!(volumes.exists(VolumeType::Custom, volume.name()).await.unwrap());
@@ -102,7 +101,7 @@ async fn create_refuses_before_sending(ctx: Ctx) {
 async fn block_volumes(ctx: Ctx) {
     for pool in ctx.ready_pools() {
         let post = StorageVolumesPost::new(ctx.name("block"));
-        let post = post.with_content_type(ContentType::Block).with_size(Size::mib(8).unwrap());
+        let post = post.with_content_type(ContentType::Block).with_size(Size::mib(8));
         let mut volume = pool.volumes().create(post).await.unwrap();
         assert_eq!(*volume.content_type(), ContentType::Block);
         volume.delete().await.unwrap();
@@ -253,11 +252,11 @@ async fn a_lost_update_of_a_listed_volume_is_found_too(ctx: Ctx) {
 
 async fn resize(ctx: Ctx) {
     for pool in ctx.ready_pools() {
-        let post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(16).unwrap());
+        let post = StorageVolumesPost::new(ctx.name("v")).with_size(Size::mib(16));
         let mut volume = pool.volumes().create(post).await.unwrap();
-        volume.config_mut().set("size", Size::mib(32).unwrap());
+        volume.config_mut().set("size", Size::mib(32));
         volume.save().await.unwrap();
-        assert_eq!(volume.config().size("size").unwrap(), Size::mib(32));
+        assert_eq!(volume.config().size("size").unwrap(), Some(Size::mib(32)));
         volume.config_mut().set("size", "much");
         ctx.sent.take();
         assert_eq!(volume.save().await.unwrap_err().kind(), ErrorKind::InvalidInput);

@@ -101,13 +101,13 @@ async fn walk(client: &Client, first: &str, second: &str) -> Result<(), Box<dyn 
     step("Ask how full it is", format!("{} of {}", human(used), human(total)));
 
     let volumes = fast.volumes();
-    let size = Size::mib(64).ok_or("a size")?;
+    let size = Size::mib(64);
     let mut data =
         volumes.create(StorageVolumesPost::new("data").with_size(size).with_description("first")).await?;
     let logs = volumes.create(StorageVolumesPost::new("odd name: 100% é")).await?;
     step("Create volumes, with any legal name", format!("{:?}, {:?}", data.name(), logs.name()));
 
-    data.config_mut().set("size", Size::mib(128).ok_or("a size")?);
+    data.config_mut().set("size", Size::mib(128));
     data.save().await?;
     step("Resize", format!("{:?}", data.config().text("size")));
 

@@ -54,7 +54,7 @@ impl PoolHandle {
 /// use lxd_storage::types::{BucketKeyRole, Size, StorageBucketKeysPost, StorageBucketsPost};
 ///
 /// let buckets = client.storage_pool("fast").buckets();
-/// let created = buckets.create(StorageBucketsPost::new("photos").with_size(Size::gib(5).unwrap())).await?;
+/// let created = buckets.create(StorageBucketsPost::new("photos").with_size(Size::gib(5))).await?;
 /// println!("{:?} is at {:?}", created.bucket.name(), created.bucket.s3_url());
 /// if let Some(admin) = &created.admin_key {
 ///     println!("access key {}", admin.access_key.expose());

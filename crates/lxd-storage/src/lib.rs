@@ -10,8 +10,8 @@
 //! # async fn example() -> Result<(), lxd_storage::Error> {
 //! let client = Client::local().await?;
 //! let volumes = client.storage_pool("default").volumes();
-//! let mut data = volumes.create(StorageVolumesPost::new("data").with_size(Size::gib(10).unwrap())).await?;
-//! data.config_mut().set("size", Size::gib(20).unwrap());
+//! let mut data = volumes.create(StorageVolumesPost::new("data").with_size(Size::gib(10))).await?;
+//! data.config_mut().set("size", Size::gib(20));
 //! data.save().await?;
 //! # Ok(()) }
 //! ```

@@ -314,7 +314,7 @@ impl Address for VolumeHandle {
 /// use lxd_storage::types::{Size, VolumeType};
 ///
 /// let mut data = client.storage_pool("fast").volumes().get(VolumeType::Custom, "data").await?;
-/// data.config_mut().set("size", Size::gib(20).unwrap());
+/// data.config_mut().set("size", Size::gib(20));
 /// data.save().await?;
 /// data.rename("data-old").await?;
 /// data.delete().await?;

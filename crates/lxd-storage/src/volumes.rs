@@ -19,7 +19,7 @@ use crate::{
 /// use lxd_storage::types::{Size, StorageVolumesPost, VolumeType};
 ///
 /// let volumes = client.storage_pool("fast").volumes();
-/// let mut data = volumes.create(StorageVolumesPost::new("data").with_size(Size::gib(10).unwrap())).await?;
+/// let mut data = volumes.create(StorageVolumesPost::new("data").with_size(Size::gib(10))).await?;
 /// for volume in volumes.all().await? {
 ///     println!("{} {}", volume.volume_type(), volume.name());
 /// }

@@ -61,7 +61,7 @@ impl StorageBucketsPost {
     /// ```
     /// use lxd_types::{Size, StorageBucketsPost};
     ///
-    /// let post = StorageBucketsPost::new("photos").with_size(Size::gib(5).unwrap());
+    /// let post = StorageBucketsPost::new("photos").with_size(Size::gib(5));
     /// assert_eq!(serde_json::to_string(&post)?, r#"{"name":"photos","description":"","config":{"size":"5GiB"}}"#);
     /// # Ok::<(), serde_json::Error>(())
     /// ```

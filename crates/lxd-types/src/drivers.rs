@@ -15,7 +15,7 @@
 //!
 //! let defaults = btrfs::VolumeConfig::new().with_snapshots_expiry(Lifespan::new().with_weeks(2));
 //! let post = btrfs::PoolConfig::new()
-//!     .with_size(Size::gib(5).unwrap())
+//!     .with_size(Size::gib(5))
 //!     .with_rsync_compression(false)
 //!     .with_volume_defaults(defaults)
 //!     .into_post("fast");

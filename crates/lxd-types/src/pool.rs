@@ -84,7 +84,7 @@ impl StoragePoolsPost {
     /// use lxd_types::{Size, StoragePoolsPost};
     ///
     /// let post = StoragePoolsPost::new("fast", "btrfs")
-    ///     .with_size(Size::gib(5).unwrap())
+    ///     .with_size(Size::gib(5))
     ///     .with_description("scratch space")
     ///     .with_config("btrfs.mount_options", "noatime");
     /// assert_eq!(post.config["size"], "5GiB");

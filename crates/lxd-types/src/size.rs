@@ -12,9 +12,11 @@ use std::{fmt, str::FromStr};
 /// ```
 /// use lxd_types::Size;
 ///
-/// assert_eq!("10GiB".parse::<Size>()?, Size::gib(10).unwrap());
+/// const DISK: Size = Size::gib(10);
+///
+/// assert_eq!("10GiB".parse::<Size>()?, DISK);
 /// assert_eq!("500MB".parse::<Size>()?.bytes(), 500_000_000);
-/// assert_eq!(Size::new(1536 << 20).unwrap().to_string(), "1536MiB");
+/// assert_eq!(Size::mib(1536).to_string(), "1536MiB");
 /// assert_eq!("10 GiB".parse::<Size>().unwrap_err().to_string(), "\"10 GiB\" is not a size: unknown unit \" GiB\"");
 /// # Ok::<(), lxd_types::size::ParseSizeError>(())
 /// ```
@@ -42,25 +44,37 @@ const UNITS: [(&str, i64); 15] = [
 impl Size {
     /// So many bytes; `None` over 2⁶³-1, which no server accepts.
     #[must_use]
-    pub fn new(bytes: u64) -> Option<Self> {
-        i64::try_from(bytes).ok().map(Self)
+    pub const fn new(bytes: u64) -> Option<Self> {
+        if bytes <= i64::MAX.unsigned_abs() { Some(Self(bytes.cast_signed())) } else { None }
     }
 
-    /// So many MiB (2²⁰ bytes); `None` where that is over 2⁶³-1 bytes.
+    /// So many KiB (2¹⁰ bytes).
     #[must_use]
-    pub fn mib(count: u64) -> Option<Self> {
-        count.checked_mul(1 << 20).and_then(Self::new)
+    pub const fn kib(count: u32) -> Self {
+        Self((count as i64) << 10)
     }
 
-    /// So many GiB (2³⁰ bytes); `None` where that is over 2⁶³-1 bytes.
+    /// So many MiB (2²⁰ bytes).
     #[must_use]
-    pub fn gib(count: u64) -> Option<Self> {
-        count.checked_mul(1 << 30).and_then(Self::new)
+    pub const fn mib(count: u32) -> Self {
+        Self((count as i64) << 20)
+    }
+
+    /// So many GiB (2³⁰ bytes). As many as a `u32` holds are 4 EiB, half of what servers accept.
+    #[must_use]
+    pub const fn gib(count: u32) -> Self {
+        Self((count as i64) << 30)
+    }
+
+    /// So many TiB (2⁴⁰ bytes). As many as a `u16` holds are 64 PiB; a `u32` could hold more than servers accept.
+    #[must_use]
+    pub const fn tib(count: u16) -> Self {
+        Self((count as i64) << 40)
     }
 
     /// The number of bytes.
     #[must_use]
-    pub fn bytes(self) -> u64 {
+    pub const fn bytes(self) -> u64 {
         self.0.unsigned_abs()
     }
 
@@ -215,6 +229,15 @@ mod tests {
         ] {
             assert_eq!(Size::new(bytes).unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn the_largest_counts_fit() {
+        assert_eq!(Size::kib(1).bytes(), 1024);
+        assert_eq!(Size::mib(u32::MAX).bytes(), u64::from(u32::MAX) << 20);
+        assert_eq!(Size::gib(u32::MAX).bytes(), u64::from(u32::MAX) << 30);
+        assert_eq!(Size::tib(u16::MAX).bytes(), u64::from(u16::MAX) << 40);
+        assert_eq!(Size::new(i64::MAX.unsigned_abs() + 1), None);
     }
 
     #[test]

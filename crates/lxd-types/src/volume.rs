@@ -130,7 +130,7 @@ impl StorageVolumesPost {
     /// ```
     /// use lxd_types::{ContentType, Size, StorageVolumesPost};
     ///
-    /// let post = StorageVolumesPost::new("disk").with_content_type(ContentType::Block).with_size(Size::gib(1).unwrap());
+    /// let post = StorageVolumesPost::new("disk").with_content_type(ContentType::Block).with_size(Size::gib(1));
     /// assert_eq!(post.config["size"], "1GiB");
     /// ```
     #[must_use]

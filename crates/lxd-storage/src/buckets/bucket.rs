@@ -103,7 +103,7 @@ impl BucketHandle {
     /// # async fn example(bucket: lxd_storage::BucketHandle) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::types::Size;
     ///
-    /// let larger = bucket.edit(|put| { put.config.set("size", Size::gib(20).unwrap()); }).await?;
+    /// let larger = bucket.edit(|put| { put.config.set("size", Size::gib(20)); }).await?;
     /// # Ok(()) }
     /// ```
     ///

@@ -25,7 +25,7 @@ use crate::{Error, Pool, PoolHandle, StoragePools, check};
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::{Size, StoragePoolsPost};
 ///
-/// let wanted = StoragePoolsPost::new("fast", "btrfs").with_size(Size::gib(20).unwrap());
+/// let wanted = StoragePoolsPost::new("fast", "btrfs").with_size(Size::gib(20));
 /// let diff = client.storage_pools().ensure(wanted).diff().await?;
 /// if !diff.is_empty() {
 ///     diff.changes().iter().for_each(|change| println!("will change: {change}"));

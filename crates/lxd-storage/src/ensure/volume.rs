@@ -21,7 +21,7 @@ use crate::{Error, Volume, VolumeHandle, Volumes, check, object::Address};
 /// # async fn example(pool: lxd_storage::PoolHandle) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::{Size, StorageVolumesPost};
 ///
-/// let data = StorageVolumesPost::new("data").with_size(Size::gib(10).unwrap()).with_config("snapshots.expiry", "2w");
+/// let data = StorageVolumesPost::new("data").with_size(Size::gib(10)).with_config("snapshots.expiry", "2w");
 /// let ensured = pool.volumes().ensure(data).await?;
 /// for change in &ensured.changes {
 ///     println!("changed: {change}");

@@ -10,7 +10,7 @@ fn each_type_of_value_reads_back_as_it_was_set() {
     let (lifespan, pattern): (Lifespan, NamePattern) =
         (Lifespan::new().with_days(3).with_hours(2), "nightly-%d".parse().unwrap());
     let config = btrfs::VolumeConfig::new()
-        .with_size(Size::gib(1).unwrap())
+        .with_size(Size::gib(1))
         .with_security_shifted(true)
         .with_initial_uid(1000)
         .with_initial_mode(FileMode::new(0o750).unwrap())
@@ -27,7 +27,7 @@ fn each_type_of_value_reads_back_as_it_was_set() {
     );
     let read = btrfs::VolumeConfig::from(serde_json::from_str::<Config>(&text).unwrap());
     assert_eq!(read, config);
-    assert_eq!(read.size().unwrap(), Size::gib(1));
+    assert_eq!(read.size().unwrap(), Some(Size::gib(1)));
     assert_eq!(read.security_shifted().unwrap(), Some(true));
     assert_eq!(read.initial_uid().unwrap(), Some(1000));
     assert_eq!(read.initial_mode().unwrap(), FileMode::new(0o750));
@@ -90,8 +90,7 @@ fn unknown_keys_are_kept() {
 
 #[test]
 fn a_pool_holds_the_defaults_of_its_volumes() {
-    let defaults =
-        zfs::VolumeConfig::new().with_zfs_blocksize(Size::mib(1).unwrap()).with_zfs_block_mode(true);
+    let defaults = zfs::VolumeConfig::new().with_zfs_blocksize(Size::mib(1)).with_zfs_block_mode(true);
     let pool = zfs::PoolConfig::new().with_zfs_export(false).with_volume_defaults(defaults.clone());
     assert_eq!(pool.as_config().text("volume.zfs.blocksize"), Some("1MiB"));
     assert_eq!(pool.volume_defaults(), defaults);

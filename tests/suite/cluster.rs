@@ -105,7 +105,7 @@ async fn a_creation_that_was_interrupted_goes_on(ctx: Ctx) {
     assert_eq!(*handle.get().await.unwrap().status(), PoolStatus::Pending);
 
     // Other keys than those that are pending are no continuation.
-    let other = [("source", "/elsewhere")].into_iter().collect();
+    let other = [("source", "/elsewhere")];
     let error = ctx.client.storage_pools().create_on_members(post.clone()).with_member("member2", other);
     let error = error.await.unwrap_err();
     assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("/elsewhere"), "{error}");

@@ -2,7 +2,7 @@
 
 use lxd_storage::{
     Drift, ErrorKind,
-    types::{Config, ContentType, Patch, Size, StoragePoolsPost, StorageVolumesPost, VolumeType},
+    types::{ContentType, Patch, Size, StoragePoolsPost, StorageVolumesPost, VolumeType},
 };
 
 use crate::ctx::{Ctx, cases};
@@ -22,10 +22,6 @@ cases![
 
 fn writes(ctx: &Ctx) -> Vec<String> {
     ctx.sent.take().into_iter().filter(|line| !line.starts_with("GET")).collect()
-}
-
-fn config(pairs: &[(&str, &str)]) -> Config {
-    pairs.iter().copied().collect()
 }
 
 async fn a_volume_is_made_once_and_then_left_alone(ctx: Ctx) {
@@ -218,7 +214,7 @@ async fn keys_of_members_are_kept_on_each(ctx: Ctx) {
     // One member alone is to have more.
     let bigger = || {
         let ensure = ctx.client.storage_pools().ensure(wanted.clone());
-        ensure.with_member("member2", config(&[("size", "320MiB")]))
+        ensure.with_member("member2", [("size", Size::mib(320))])
     };
     let changed = bigger().await.unwrap();
     let told: Vec<String> = changed.changes.iter().map(Drift::to_string).collect();

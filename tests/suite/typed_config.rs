@@ -104,7 +104,7 @@ async fn every_pool_key_is_taken_where_the_table_says(ctx: Ctx) {
                 for slot in Slot::CLUSTER {
                     let dir = ctx.lab.daemon(slot).unwrap().dir().display().to_string();
                     let own = value.replace(&*ctx.daemon().dir().display().to_string(), &dir);
-                    creation = creation.with_member(slot.name(), [("source", own)].into_iter().collect());
+                    creation = creation.with_member(slot.name(), [("source", own)]);
                 }
             }
             let created = creation.await;

@@ -27,14 +27,14 @@ use crate::{
 ///
 /// ```no_run
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
-/// use lxd_storage::types::{Config, StoragePoolsPost};
+/// use lxd_storage::types::StoragePoolsPost;
 ///
 /// let pool = StoragePoolsPost::new("fast", "zfs").with_config("rsync.bwlimit", "10MB");
 /// let fast = client
 ///     .storage_pools()
 ///     .create_on_members(pool)
-///     .with_member("node1", [("source", "/dev/sdb")].into_iter().collect())
-///     .with_member("node2", [("source", "/dev/nvme1n1")].into_iter().collect())
+///     .with_member("node1", [("source", "/dev/sdb")])
+///     .with_member("node2", [("source", "/dev/nvme1n1")])
 ///     .await?;
 /// assert_eq!(fast.locations().len(), 2);
 /// # Ok(()) }
@@ -62,8 +62,8 @@ impl StoragePools {
 
 impl CreateOnMembers {
     /// Keys that one member alone has, in place of the pool's. Say it once for each member that differs.
-    pub fn with_member(mut self, member: impl Into<String>, config: Config) -> Self {
-        self.members.insert(member.into(), config);
+    pub fn with_member(mut self, member: impl Into<String>, keys: impl Into<Config>) -> Self {
+        self.members.insert(member.into(), keys.into());
         self
     }
 

@@ -1,5 +1,7 @@
 //! Buckets, which keep objects behind the S3 protocol, and the keys that open them.
 
+use std::fmt;
+
 use crate::{Config, Secret, Size};
 
 /// What LXD and Incus 6.0 let out of their databases into the answer about one bucket.
@@ -77,10 +79,10 @@ impl StorageBucketsPost {
         self
     }
 
-    /// Sets one key of the config.
+    /// Sets one key of the config. The value may be anything with a text form, as in [`Config::set`].
     #[must_use]
-    pub fn with_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.config.insert(key.into(), value.into());
+    pub fn with_config(mut self, key: impl Into<String>, value: impl fmt::Display) -> Self {
+        self.config.set(key, value);
         self
     }
 

@@ -203,15 +203,29 @@ impl DerefMut for Config {
     }
 }
 
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Config {
+/// Values may be anything with a text form, as in [`Config::set`].
+impl<K: Into<String>, V: fmt::Display> FromIterator<(K, V)> for Config {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.to_string())).collect())
     }
 }
 
-impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for Config {
+/// Values may be anything with a text form, as in [`Config::set`].
+impl<K: Into<String>, V: fmt::Display, const N: usize> From<[(K, V); N]> for Config {
     fn from(pairs: [(K, V); N]) -> Self {
         pairs.into_iter().collect()
+    }
+}
+
+impl From<BTreeMap<String, String>> for Config {
+    fn from(map: BTreeMap<String, String>) -> Self {
+        Self(map)
+    }
+}
+
+impl From<&Self> for Config {
+    fn from(config: &Self) -> Self {
+        config.clone()
     }
 }
 
@@ -304,6 +318,15 @@ mod tests {
             [("powerflex.user.password", "s3cret"), ("pure.api.token", "s3cret"), ("size", "1GiB")].into();
         let debug = format!("{config:?}");
         assert!(!debug.contains("s3cret") && debug.contains("1GiB"), "{debug}");
+    }
+
+    #[test]
+    fn values_are_whatever_has_a_text_form() {
+        let config: Config = [("a", true), ("b", false)].into();
+        assert_eq!((config.text("a"), config.text("b")), (Some("true"), Some("false")));
+        let sizes: Config = [("size", Size::gib(1))].into_iter().collect();
+        assert_eq!(sizes, Config::from(BTreeMap::from([("size".to_owned(), "1GiB".to_owned())])));
+        assert_eq!(Config::from(&sizes), sizes);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a `PATCH` changes.
 
+use std::fmt;
+
 use crate::Config;
 
 object! {
@@ -37,10 +39,10 @@ impl Patch {
         self
     }
 
-    /// Sets one key; empty text removes it.
+    /// Sets one key; empty text removes it. The value may be anything with a text form, as in [`Config::set`].
     #[must_use]
-    pub fn with_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.config.insert(key.into(), value.into());
+    pub fn with_config(mut self, key: impl Into<String>, value: impl fmt::Display) -> Self {
+        self.config.set(key, value);
         self
     }
 }

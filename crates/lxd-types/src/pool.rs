@@ -1,5 +1,7 @@
 //! Storage pools and the space in them.
 
+use std::fmt;
+
 use crate::{Config, Size};
 
 open_enum! {
@@ -101,10 +103,10 @@ impl StoragePoolsPost {
         self
     }
 
-    /// Sets one key.
+    /// Sets one key. The value may be anything with a text form, as in [`Config::set`].
     #[must_use]
-    pub fn with_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.config.insert(key.into(), value.into());
+    pub fn with_config(mut self, key: impl Into<String>, value: impl fmt::Display) -> Self {
+        self.config.set(key, value);
         self
     }
 

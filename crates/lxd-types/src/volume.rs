@@ -1,5 +1,7 @@
 //! Storage volumes: what is read, what replaces, what creates, copies, moves and migrates.
 
+use std::fmt;
+
 use crate::{Config, Secrets, Size, Timestamp};
 
 open_enum! {
@@ -130,8 +132,11 @@ impl StorageVolumesPost {
     /// ```
     /// use lxd_types::{ContentType, Size, StorageVolumesPost};
     ///
-    /// let post = StorageVolumesPost::new("disk").with_content_type(ContentType::Block).with_size(Size::gib(1));
-    /// assert_eq!(post.config["size"], "1GiB");
+    /// let post = StorageVolumesPost::new("disk")
+    ///     .with_content_type(ContentType::Block)
+    ///     .with_size(Size::gib(1))
+    ///     .with_config("security.shared", true);
+    /// assert_eq!((&*post.config["size"], &*post.config["security.shared"]), ("1GiB", "true"));
     /// ```
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
@@ -157,10 +162,10 @@ impl StorageVolumesPost {
         self
     }
 
-    /// Sets one key.
+    /// Sets one key. The value may be anything with a text form, as in [`Config::set`].
     #[must_use]
-    pub fn with_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.config.insert(key.into(), value.into());
+    pub fn with_config(mut self, key: impl Into<String>, value: impl fmt::Display) -> Self {
+        self.config.set(key, value);
         self
     }
 

@@ -74,8 +74,8 @@ impl PoolHandle {
 
 impl EnsurePool {
     /// Keys that one cluster member alone has, in place of the pool's. Say it once for each member that differs.
-    pub fn with_member(mut self, member: impl Into<String>, config: Config) -> Self {
-        self.members.insert(member.into(), config);
+    pub fn with_member(mut self, member: impl Into<String>, keys: impl Into<Config>) -> Self {
+        self.members.insert(member.into(), keys.into());
         self
     }
 

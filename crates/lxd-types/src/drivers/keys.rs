@@ -22,16 +22,16 @@ macro_rules! typed_config {
                 &self.0
             }
 
-            /// Sets a key that this type doesn't know.
+            /// Sets a key that this type doesn't know. The value may be anything with a text form.
             #[must_use]
-            pub fn with_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-                self.0.insert(key.into(), value.into());
+            pub fn with_config(mut self, key: impl Into<String>, value: impl std::fmt::Display) -> Self {
+                self.0.set(key, value);
                 self
             }
 
             /// Sets a free key: `user.` is put in front of its name.
             #[must_use]
-            pub fn with_user(self, name: &str, value: impl Into<String>) -> Self {
+            pub fn with_user(self, name: &str, value: impl std::fmt::Display) -> Self {
                 self.with_config(format!("user.{name}"), value)
             }
 
@@ -198,7 +198,7 @@ macro_rules! key {
         ///
         $(#[$doc])*
         #[must_use]
-        pub fn $setter(self, name: &str, value: impl Into<String>) -> Self {
+        pub fn $setter(self, name: &str, value: impl std::fmt::Display) -> Self {
             self.with_config(format!(concat!($key, ".{}"), name), value)
         }
     };

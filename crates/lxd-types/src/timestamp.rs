@@ -33,6 +33,9 @@ pub struct Timestamp {
 const SECONDS_PER_DAY: i64 = 86_400;
 
 impl Timestamp {
+    /// The last whole second that can be written, `9999-12-31T23:59:59Z`.
+    const LAST: Self = Self { seconds: 253_402_300_799, nanos: 0, offset_minutes: 0 };
+
     /// So many seconds since 1970-01-01T00:00:00Z, with offset `Z`; `None` outside the years 0 to 9999.
     #[must_use]
     pub fn from_unix(seconds: i64, nanos: u32) -> Option<Self> {
@@ -43,6 +46,37 @@ impl Timestamp {
             nanos,
             offset_minutes: 0,
         })
+    }
+
+    /// What this machine's clock says, with offset `Z`.
+    ///
+    /// ```
+    /// use lxd_types::Timestamp;
+    ///
+    /// assert!(Timestamp::now() > "2025-01-01T00:00:00Z".parse()?);
+    /// # Ok::<(), lxd_types::timestamp::ParseTimestampError>(())
+    /// ```
+    #[must_use]
+    pub fn now() -> Self {
+        // Beyond the year 9999 there is no way to write it.
+        Self::try_from(SystemTime::now()).unwrap_or(Self::LAST)
+    }
+
+    /// So much later, with the same offset; the last second of the year 9999 where it would be after that.
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        let nanos = self.nanos + duration.subsec_nanos();
+        let seconds = i64::try_from(duration.as_secs()).ok().and_then(|seconds| {
+            seconds.checked_add(self.seconds)?.checked_add(i64::from(nanos / 1_000_000_000))
+        });
+        let later = seconds.and_then(|seconds| Self::from_unix(seconds, nanos % 1_000_000_000));
+        // East of Greenwich the year 10000 begins earlier.
+        let local =
+            later.and_then(|time| Self::from_unix(time.seconds + i64::from(self.offset_minutes) * 60, 0));
+        match (later, local) {
+            (Some(time), Some(_)) => Self { offset_minutes: self.offset_minutes, ..time },
+            _ => Self::LAST,
+        }
     }
 
     /// Whole seconds since 1970-01-01T00:00:00Z, rounded down.
@@ -345,6 +379,20 @@ mod tests {
         for text in ["1969-12-31T23:59:59.25Z", "1960-01-01T00:00:00Z", "2026-08-22T08:15:30.25Z"] {
             let time: Timestamp = text.parse().unwrap();
             assert_eq!(Timestamp::try_from(SystemTime::from(time)).unwrap(), time, "{text}");
+        }
+    }
+
+    #[test]
+    fn time_is_added_up_to_the_last_second() {
+        let time: Timestamp = "2026-08-22T10:15:30.75+02:00".parse().unwrap();
+        assert_eq!(
+            time.saturating_add(Duration::from_millis(86_400_500)).to_string(),
+            "2026-08-23T10:15:31.25+02:00"
+        );
+        let eve: Timestamp = "9999-12-31T23:59:59+02:00".parse().unwrap();
+        assert_eq!(eve.saturating_add(Duration::from_secs(1)), Timestamp::LAST);
+        for long in [Duration::MAX, Duration::from_secs(u64::from(u32::MAX) * 100)] {
+            assert_eq!(time.saturating_add(long).to_string(), "9999-12-31T23:59:59Z");
         }
     }
 

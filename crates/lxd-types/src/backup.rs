@@ -113,6 +113,14 @@ impl StorageVolumeBackupsPost {
         self
     }
 
+    /// Sets which version the metadata inside is to have. Version 1 can be read by every LXD and by Incus. Needs the API
+    /// extension `backup_metadata_version`; servers without it write version 1.
+    #[must_use]
+    pub fn with_metadata_version(mut self, version: u32) -> Self {
+        self.version = Some(version);
+        self
+    }
+
     /// Leaves the snapshots out.
     #[must_use]
     pub fn volume_only(mut self) -> Self {

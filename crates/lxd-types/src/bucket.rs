@@ -1,7 +1,5 @@
 //! Buckets, which keep objects behind the S3 protocol, and the keys that open them.
 
-use std::fmt;
-
 use crate::{Config, Secret, Size};
 
 /// What LXD and Incus 6.0 let out of their databases into the answer about one bucket.
@@ -45,6 +43,8 @@ object! {
     }
 }
 
+config_setters!(StorageBucketPut);
+
 object! {
     /// What `POST .../buckets` takes: the whole of a new bucket.
     pub struct StorageBucketsPost {
@@ -56,6 +56,8 @@ object! {
         pub config: Config = "config",
     }
 }
+
+config_setters!(StorageBucketsPost);
 
 impl StorageBucketsPost {
     /// A bucket with this name.
@@ -70,27 +72,6 @@ impl StorageBucketsPost {
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
-    }
-
-    /// Sets the description.
-    #[must_use]
-    pub fn with_description(mut self, description: impl Into<String>) -> Self {
-        self.description = description.into();
-        self
-    }
-
-    /// Sets one key of the config. The value may be anything with a text form, as in [`Config::set`].
-    #[must_use]
-    pub fn with_config(mut self, key: impl Into<String>, value: impl fmt::Display) -> Self {
-        self.config.set(key, value);
-        self
-    }
-
-    /// Sets many keys of the config at once, such as a typed config of [`drivers`](crate::drivers).
-    #[must_use]
-    pub fn with_keys(mut self, keys: impl Into<Config>) -> Self {
-        self.config.extend(keys.into());
-        self
     }
 
     /// Sets how many bytes the bucket may hold. Buckets of driver `dir` have no such limit.

@@ -51,6 +51,8 @@
 mod object;
 #[macro_use]
 mod open_enum;
+#[macro_use]
+mod setters;
 
 mod beside;
 

@@ -1,7 +1,5 @@
 //! Storage pools and the space in them.
 
-use std::fmt;
-
 use crate::{Config, Size};
 
 open_enum! {
@@ -65,6 +63,8 @@ object! {
     }
 }
 
+config_setters!(StoragePoolPut);
+
 object! {
     /// What `POST /1.0/storage-pools` takes: the whole of a new pool.
     pub struct StoragePoolsPost {
@@ -78,6 +78,8 @@ object! {
         pub config: Config = "config",
     }
 }
+
+config_setters!(StoragePoolsPost);
 
 impl StoragePoolsPost {
     /// A pool with the driver's own defaults.
@@ -94,27 +96,6 @@ impl StoragePoolsPost {
     #[must_use]
     pub fn new(name: impl Into<String>, driver: impl Into<String>) -> Self {
         Self { name: name.into(), driver: driver.into(), ..Self::default() }
-    }
-
-    /// Sets the description.
-    #[must_use]
-    pub fn with_description(mut self, description: impl Into<String>) -> Self {
-        self.description = description.into();
-        self
-    }
-
-    /// Sets one key. The value may be anything with a text form, as in [`Config::set`].
-    #[must_use]
-    pub fn with_config(mut self, key: impl Into<String>, value: impl fmt::Display) -> Self {
-        self.config.set(key, value);
-        self
-    }
-
-    /// Sets many keys at once, such as a typed config of [`drivers`](crate::drivers).
-    #[must_use]
-    pub fn with_keys(mut self, keys: impl Into<Config>) -> Self {
-        self.config.extend(keys.into());
-        self
     }
 
     /// Sets the key `size`: how large the pool's own loop file, volume group or dataset becomes.

@@ -1,7 +1,5 @@
 //! Storage volumes: what is read, what replaces, what creates, copies, moves and migrates.
 
-use std::fmt;
-
 use crate::{Config, Secrets, Size, Timestamp};
 
 open_enum! {
@@ -108,6 +106,17 @@ object! {
     }
 }
 
+config_setters!(StorageVolumePut);
+
+impl StorageVolumePut {
+    /// Goes back to a snapshot, by its short name.
+    #[must_use]
+    pub fn with_restore(mut self, snapshot: impl Into<String>) -> Self {
+        self.restore = Some(snapshot.into());
+        self
+    }
+}
+
 object! {
     /// What `POST .../volumes/custom` takes: the whole of a new volume.
     pub struct StorageVolumesPost {
@@ -125,6 +134,8 @@ object! {
         pub source: Option<StorageVolumeSource> = optional "source",
     }
 }
+
+config_setters!(StorageVolumesPost);
 
 impl StorageVolumesPost {
     /// An empty custom volume with a filesystem.
@@ -152,27 +163,6 @@ impl StorageVolumesPost {
     #[must_use]
     pub fn with_content_type(mut self, content_type: ContentType) -> Self {
         self.content_type = content_type;
-        self
-    }
-
-    /// Sets the description.
-    #[must_use]
-    pub fn with_description(mut self, description: impl Into<String>) -> Self {
-        self.description = description.into();
-        self
-    }
-
-    /// Sets one key. The value may be anything with a text form, as in [`Config::set`].
-    #[must_use]
-    pub fn with_config(mut self, key: impl Into<String>, value: impl fmt::Display) -> Self {
-        self.config.set(key, value);
-        self
-    }
-
-    /// Sets many keys at once, such as a typed config of [`drivers`](crate::drivers).
-    #[must_use]
-    pub fn with_keys(mut self, keys: impl Into<Config>) -> Self {
-        self.config.extend(keys.into());
         self
     }
 

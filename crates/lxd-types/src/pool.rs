@@ -11,8 +11,9 @@ open_enum! {
         Created = "Created",
         /// Its creation failed on some member.
         Errored = "Errored",
-        /// The server can't tell.
-        UnknownStatus = "Unknown",
+        /// The server can't tell: it says `Unknown`. What this crate doesn't know is something else, see
+        /// [`is_unknown`](Self::is_unknown).
+        Undetermined = "Unknown",
         /// It could not be mounted here.
         Unavailable = "Unavailable",
     }

@@ -57,7 +57,22 @@ struct Scope {
     target: Option<Arc<str>>,
 }
 
-/// Builds a [`Client`] with other than the default settings.
+/// Builds a [`Client`] with other than the default settings, over any transport: a socket, TLS, one that tries again.
+///
+/// ```no_run
+/// # #[cfg(feature = "unix")]
+/// # async fn example() -> Result<(), lxd_storage::Error> {
+/// use std::time::Duration;
+/// use lxd_storage::{Client, transport::{HttpTransport, Limits, Retrying, discover}};
+///
+/// let socket = HttpTransport::unix(discover::find().await?.path); // what `Client::local` does
+/// let patient = Retrying::new(socket).with_patience(Duration::from_secs(30)); // bears with a restart of the daemon
+/// let client = Client::builder(patient)
+///     .user_agent("backup/1.0")
+///     .limits(Limits::METADATA.with_first_byte(Duration::from_secs(120)))
+///     .build()?;
+/// # Ok(()) }
+/// ```
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder {
     transport: Arc<dyn Transport>,
@@ -146,7 +161,8 @@ impl Client {
 
     /// A client of this machine's own server, found where the field's tools look: `LXD_SOCKET`, `LXD_DIR`,
     /// `INCUS_SOCKET` and `INCUS_DIR`, or else where the packages put the sockets of LXD and Incus. Who may only use the
-    /// socket for users gets a client of their own project, `user-<uid>`.
+    /// socket for users gets a client of their own project, `user-<uid>`. [`ClientBuilder`] shows how to have other
+    /// limits, or one that tries again.
     ///
     /// # Errors
     /// [`Connect`](crate::ErrorKind::Connect), with all that was tried and what is wrong with each.
@@ -396,6 +412,36 @@ mod tests {
     use lxd_types::VolumeType;
 
     use super::*;
+
+    /// Answers nothing and notes how it was asked.
+    struct Noting(Endpoint, std::sync::Mutex<Vec<http::HeaderMap>>);
+
+    impl Transport for Noting {
+        fn send(
+            &self,
+            request: http::Request<lxd_transport::Body>,
+        ) -> lxd_transport::BoxFuture<'_, Result<http::Response<lxd_transport::Body>, lxd_transport::Error>>
+        {
+            self.1.lock().unwrap_or_else(PoisonError::into_inner).push(request.headers().clone());
+            Box::pin(async { Ok(http::Response::new(r#"{"type":"sync","metadata":{}}"#.into())) })
+        }
+
+        fn endpoint(&self) -> &Endpoint {
+            &self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn the_user_agent_is_ours_to_choose() {
+        let noting = Arc::new(Noting(Endpoint::custom("nowhere"), std::sync::Mutex::default()));
+        Client::new(Arc::clone(&noting)).server().await.unwrap();
+        let own = Client::builder(Arc::clone(&noting)).user_agent("backup/1.0").build().unwrap();
+        own.server().await.unwrap();
+        let seen = noting.1.lock().unwrap();
+        assert_eq!(seen[0]["user-agent"], concat!("lxd-storage/", env!("CARGO_PKG_VERSION")));
+        assert_eq!(seen[1]["user-agent"], "backup/1.0");
+        assert!(Client::builder(Arc::clone(&noting)).user_agent("a\nb").build().is_err());
+    }
 
     #[test]
     fn handles_are_equal_where_they_mean_the_same() {

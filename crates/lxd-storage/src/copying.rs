@@ -17,7 +17,7 @@ use crate::{
 ///
 /// let nightly = CopyTo::pool("archive").with_name("data-copy").with_project("blue").refresh();
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "it says where to copy and copies nothing"]
 pub struct CopyTo {
     pool: Option<Arc<str>>,
@@ -47,7 +47,7 @@ impl CopyTo {
 
     /// Another cluster member, under the same name in the same pool. Needs the API extension
     /// `cluster_internal_custom_volume_copy`, and a source handle that says on which member it is
-    /// ([`VolumeHandle::with_target`]).
+    /// ([`VolumeHandle::with_target`]). [`VolumeHandle::copy_to_member`] does it on every server with clusters.
     pub fn member(member: impl AsRef<str>) -> Self {
         Self { member: Some(member.as_ref().into()), ..Self::default() }
     }

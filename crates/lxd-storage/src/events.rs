@@ -36,6 +36,21 @@ pub enum EventItem {
 /// An event stream, about to be opened (`GET /1.0/events`, a websocket).
 ///
 /// Without a choice of types it brings operations and lifecycle events, of the client's project.
+///
+/// ```no_run
+/// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+/// use lxd_storage::{EventItem, types::EventType};
+///
+/// let mut events = client.events().of_types([EventType::Lifecycle]).all_projects().open().await?;
+/// // Listed after the stream is open, so that nothing falls in between.
+/// let mut volumes = client.volumes().all_projects().all().await?;
+/// loop {
+///     if events.next().await? == EventItem::Gap {
+///         volumes = client.volumes().all_projects().all().await?;
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is opened until `open` is called"]
 pub struct EventListener {

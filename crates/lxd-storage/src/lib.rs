@@ -25,6 +25,26 @@
 //! [`Pending`] that can be polled, cancelled and awaited later. Whether the server works at once or in the background
 //! is its own affair and differs between versions; the answer's type decides here, never a version.
 //!
+//! # What no other client has
+//!
+//! | what | where, with an example |
+//! |---|---|
+//! | one code base for LXD and Incus, whatever works at once here and in the background there | [`Client`], [`Change`] |
+//! | a server trusted by its bare fingerprint, and no way to trust any | `transport::ServerTrust` with the feature `tls` |
+//! | time limits of every phase | [`transport::Limits`], [`ClientBuilder`] |
+//! | trying again, where that can do no harm | [`transport::Retrying`], [`Error`] |
+//! | "in use", "no space" and "limit reached" told apart | [`ErrorKind`] |
+//! | edits that begin again after a lost race | [`VolumeHandle::edit`], [`PoolHandle::edit`] |
+//! | what uses a pool or volume, typed | [`Pool::used_by`], [`types::Reference`] |
+//! | schedules, name patterns, lifespans and expiries, typed | [`types::Schedule`], [`types::NamePattern`], [`types::Lifespan`], [`types::Expiry`] |
+//! | config keys typed per driver, recovery of a pool's source among them | [`types::drivers`] |
+//! | exports with checksum, taken up after a cut, and with nothing left on the server | [`Export`], [`Download`] |
+//! | a volume moved to another server, compared before the source is deleted | [`VolumeHandle::move_to_server`] |
+//! | progress, typed | [`types::Progress`] |
+//! | an event stream that comes back, says where it has a gap, and is typed for storage | [`EventListener`], [`types::Event`] |
+//! | wanted states, compared and applied | [`EnsureVolume`], [`EnsurePool`] |
+//! | the same with and without async | `Blocking` with the feature `blocking` |
+//!
 //! # For users of pylxd
 //!
 //! | pylxd | here |

@@ -75,7 +75,8 @@ impl AllVolumes {
         self
     }
 
-    /// Of all projects that the caller may see. Needs the API extension `storage_volumes_all_projects`.
+    /// Of all projects that the caller may see. Each volume's own calls go to its project, and to its cluster member.
+    /// Needs the API extension `storage_volumes_all_projects`.
     pub fn all_projects(mut self) -> Self {
         self.selection.all_projects = true;
         self
@@ -168,8 +169,8 @@ impl Volumes {
         self.select(&Selection { filter: Some(filter), ..Selection::default() }).await
     }
 
-    /// All volumes of all projects that the caller may see, in one request. Needs the API extension
-    /// `storage_volumes_all_projects`.
+    /// All volumes of all projects that the caller may see, in one request. Each volume's own calls go to its project.
+    /// Needs the API extension `storage_volumes_all_projects`.
     ///
     /// # Errors
     /// Those of [`all`](Self::all).

@@ -58,6 +58,9 @@ struct Watch {
 /// // The same in the background, with a deadline for the waiting:
 /// let pending = pools.create(StoragePoolsPost::new("slow", "dir")).with_deadline(Duration::from_secs(60)).start().await?;
 /// let slow = pending.await?;
+///
+/// // It becomes a future by being awaited; where one is wanted, say so:
+/// tokio::time::timeout(Duration::from_secs(5), slow.handle().delete().into_future()).await.ok();
 /// # Ok(()) }
 /// ```
 #[must_use = "nothing is sent until the change is awaited or started"]

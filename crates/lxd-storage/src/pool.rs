@@ -193,6 +193,13 @@ impl Address for PoolHandle {
 }
 
 /// How full a pool is (`/1.0/storage-pools/<pool>/resources`). Read only.
+///
+/// ```no_run
+/// # async fn example(pool: lxd_storage::PoolHandle) -> Result<(), lxd_storage::Error> {
+/// let space = pool.resources().get().await?.space;
+/// println!("{} of {} bytes", space.used, space.total);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PoolResources {
     pool: PoolHandle,
@@ -223,6 +230,9 @@ impl PoolResources {
 /// pool.save().await?;
 /// # Ok(()) }
 /// ```
+///
+/// What changes it here waits for the end and notes what it changed. The [`handle`](Self::handle) has the same calls as
+/// [`Change`]s, with deadline, progress and `start`: `pool.handle().delete()`.
 #[derive(Clone, Debug)]
 pub struct Pool {
     handle: PoolHandle,

@@ -46,6 +46,15 @@ impl fmt::Debug for RawRequest {
 }
 
 /// A decoded answer and the version of the object in it.
+///
+/// ```no_run
+/// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+/// use lxd_storage::{Fetched, transport::http::Method};
+///
+/// let profile: Fetched<serde_json::Value> = client.request(Method::GET, "/1.0/profiles/default").fetch().await?;
+/// println!("{} {:?}", profile.value, profile.etag);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Fetched<T> {

@@ -195,6 +195,9 @@ impl Address for SnapshotHandle {
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// What changes it here waits for the end and notes what it changed. The [`handle`](Self::handle) has the same calls as
+/// [`Change`]s, with deadline, progress and `start`: `snapshot.handle().delete()`.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     handle: SnapshotHandle,

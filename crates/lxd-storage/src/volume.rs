@@ -188,6 +188,17 @@ impl VolumeHandle {
 
     /// Moves the volume to a pool of another server: copies it, compares, and only then deletes it here. See
     /// [`Migration`].
+    ///
+    /// ```no_run
+    /// # async fn example(here: lxd_storage::Client, there: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+    /// use lxd_storage::types::VolumeType;
+    ///
+    /// let data = here.storage_pool("fast").volume(VolumeType::Custom, "data");
+    /// // Neither server reaches the other: its content passes through this program, in constant memory.
+    /// let moved = data.move_to_server(&there.storage_pool("archive")).relay().await?;
+    /// println!("{} is on {}", moved.handle(), there.endpoint());
+    /// # Ok(()) }
+    /// ```
     pub fn move_to_server(&self, pool: &PoolHandle) -> Migration {
         Migration::moving(self.clone(), pool.clone())
     }
@@ -320,6 +331,9 @@ impl Address for VolumeHandle {
 /// data.delete().await?;
 /// # Ok(()) }
 /// ```
+///
+/// What changes it here waits for the end and notes what it changed. The [`handle`](Self::handle) has the same calls as
+/// [`Change`]s, with deadline, progress and `start`: `volume.handle().delete()`.
 #[derive(Clone, Debug)]
 pub struct Volume {
     handle: VolumeHandle,

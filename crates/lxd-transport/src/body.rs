@@ -28,7 +28,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A body that is read chunk by chunk: of a request or of an answer.
 ///
-/// It is made from bytes, a stream or any other body, and is itself an [`http_body::Body`]. The body of an answer
+/// It is made from bytes, a stream or any other body, and is itself a body in the sense of the crate `http_body`. The body of an answer
 /// carries the time limits of its call; dropping it unread closes the connection.
 ///
 /// ```

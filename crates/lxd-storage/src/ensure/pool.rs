@@ -20,6 +20,7 @@ use crate::{Error, Pool, PoolHandle, StoragePools, check};
 /// It is created if it is absent, and a creation that was interrupted goes on. Keys that differ are set, and the
 /// description if one is wanted; keys that aren't mentioned stay, a key with an empty value is unset. Keys that each
 /// member of a cluster has for itself are compared and set on each. Where nothing differs nothing is sent.
+/// Of two that want the same at once one creates it and the other takes it as it is and looks what differs.
 ///
 /// ```no_run
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {

@@ -16,6 +16,7 @@ use crate::{Error, Volume, VolumeHandle, Volumes, check, object::Address};
 ///
 /// It is created if it is absent. Keys that differ are set, and the description if one is wanted; keys that aren't
 /// mentioned stay, a key with an empty value is unset. Where nothing differs nothing is sent.
+/// Of two that want the same at once one creates it and the other takes it as it is and looks what differs.
 ///
 /// ```no_run
 /// # async fn example(pool: lxd_storage::PoolHandle) -> Result<(), lxd_storage::Error> {
@@ -24,7 +25,7 @@ use crate::{Error, Volume, VolumeHandle, Volumes, check, object::Address};
 /// let data = StorageVolumesPost::new("data").with_size(Size::gib(10)).with_config("snapshots.expiry", "2w");
 /// let ensured = pool.volumes().ensure(data).await?;
 /// for change in &ensured.changes {
-///     println!("changed: {change}");
+///     println!("had to be changed: {change}");
 /// }
 /// # Ok(()) }
 /// ```

@@ -7,6 +7,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use crate::Error;
 
 /// A client certificate with its private key. [`Debug`](fmt::Debug) shows neither.
+///
+/// ```no_run
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use lxd_transport::Identity;
+///
+/// let identity = Identity::from_pem(&std::fs::read("client.crt")?, &std::fs::read("client.key")?)?;
+/// # Ok(()) }
+/// ```
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,

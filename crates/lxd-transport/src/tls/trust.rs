@@ -20,6 +20,15 @@ use crate::{Error, ErrorKind};
 /// LXD and Incus sign their certificates themselves, and are often reached by an address that the certificate
 /// doesn't name. [`certificate`](Self::certificate) and [`fingerprint`](Self::fingerprint) pin the one certificate:
 /// it is the identity, whatever name, issuer or dates are in it.
+///
+/// ```
+/// # fn example(authority: &[u8]) -> Result<(), lxd_transport::Error> {
+/// use lxd_transport::ServerTrust;
+///
+/// let pinned = ServerTrust::fingerprint("12ab34cd12ab34cd12ab34cd12ab34cd12ab34cd12ab34cd12ab34cd12ab34cd")?;
+/// let by_authority = ServerTrust::ca(authority)?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ServerTrust(Kind);
 

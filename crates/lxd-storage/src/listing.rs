@@ -64,8 +64,8 @@ impl AllVolumes {
     }
 
     /// Of one type only.
-    pub fn of_type(mut self, volume_type: VolumeType) -> Self {
-        self.selection.volume_type = Some(volume_type);
+    pub fn of_type(mut self, volume_type: impl Into<VolumeType>) -> Self {
+        self.selection.volume_type = Some(volume_type.into());
         self
     }
 

@@ -142,8 +142,8 @@ impl PoolHandle {
 
     /// One volume of the pool. No I/O: whether it exists shows when it is used.
     #[must_use]
-    pub fn volume(&self, volume_type: VolumeType, name: impl AsRef<str>) -> VolumeHandle {
-        VolumeHandle::new(self.clone(), volume_type, name.as_ref().into())
+    pub fn volume(&self, volume_type: impl Into<VolumeType>, name: impl AsRef<str>) -> VolumeHandle {
+        VolumeHandle::new(self.clone(), volume_type.into(), name.as_ref().into())
     }
 }
 

@@ -48,15 +48,15 @@ impl Volumes {
     ///
     /// # Errors
     /// As [`all`](Self::all); [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type unknown to the server.
-    pub async fn all_of(&self, volume_type: &VolumeType) -> Result<Vec<Volume>, Error> {
-        self.select(&Selection { volume_type: Some(volume_type.clone()), ..Selection::default() }).await
+    pub async fn all_of(&self, volume_type: impl Into<VolumeType>) -> Result<Vec<Volume>, Error> {
+        self.select(&Selection { volume_type: Some(volume_type.into()), ..Selection::default() }).await
     }
 
     /// One volume (`GET .../volumes/<type>/<name>`).
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound).
-    pub async fn get(&self, volume_type: VolumeType, name: &str) -> Result<Volume, Error> {
+    pub async fn get(&self, volume_type: impl Into<VolumeType>, name: &str) -> Result<Volume, Error> {
         self.pool.volume(volume_type, name).get().await
     }
 
@@ -64,7 +64,7 @@ impl Volumes {
     ///
     /// # Errors
     /// All others.
-    pub async fn exists(&self, volume_type: VolumeType, name: &str) -> Result<bool, Error> {
+    pub async fn exists(&self, volume_type: impl Into<VolumeType>, name: &str) -> Result<bool, Error> {
         self.pool.volume(volume_type, name).exists().await
     }
 

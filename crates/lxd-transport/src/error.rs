@@ -38,6 +38,32 @@ pub enum Phase {
     Wait,
 }
 
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.pad("no connection"),
+            Self::Tls => f.pad("no trust"),
+            Self::Timeout(phase) => write!(f, "timeout {phase}"),
+            Self::Interrupted => f.pad("interrupted"),
+            Self::TooLarge => f.pad("too large"),
+            Self::InvalidInput => f.pad("invalid input"),
+            Self::Other => f.pad("trouble of the transport"),
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Dial => "while connecting",
+            Self::FirstByte => "while waiting for the answer",
+            Self::Idle => "in the middle of the answer",
+            Self::Total => "of the whole call",
+            Self::Wait => "while waiting for the operation",
+        })
+    }
+}
+
 /// Whether a request can have reached the server: what a retry may assume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(clippy::exhaustive_enums, reason = "there is no fourth possibility")]

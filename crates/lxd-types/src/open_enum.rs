@@ -44,6 +44,19 @@ macro_rules! open_enum {
             }
         }
 
+        impl From<&$name> for $name {
+            fn from(value: &$name) -> Self {
+                value.clone()
+            }
+        }
+
+        /// So that what a method gives by reference can be compared as it is.
+        impl PartialEq<$name> for &$name {
+            fn eq(&self, other: &$name) -> bool {
+                **self == *other
+            }
+        }
+
         impl Default for $name {
             fn default() -> Self {
                 Self::from("")

@@ -136,6 +136,12 @@ impl From<Vec<u8>> for Upload {
     }
 }
 
+impl From<String> for Upload {
+    fn from(text: String) -> Self {
+        Self::from(text.into_bytes())
+    }
+}
+
 impl From<&'static str> for Upload {
     fn from(text: &'static str) -> Self {
         Self::from(Bytes::from_static(text.as_bytes()))

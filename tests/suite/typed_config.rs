@@ -5,7 +5,7 @@ use lxd_storage::{
     types::{
         Config, ContentType, FileMode, Lifespan, NamePattern, Patch, Schedule, Size, StoragePoolsPost,
         StorageVolumesPost,
-        drivers::{self, DriverInfo, Family, Key, Kind, btrfs, dir},
+        drivers::{self, DriverInfo, Key, Kind, Release, btrfs, dir},
     },
 };
 use lxd_tests::Slot;
@@ -147,7 +147,7 @@ async fn every_default_of_volumes_is_taken_where_the_table_says(ctx: Ctx) {
         for key in driver.volume {
             let name = format!("volume.{}", key.name);
             let set = pool.patch(&Patch::new().with_config(&name, legal(key))).await;
-            let expected = driver.pool_key(&name).is_some_and(|key| key.is_known_by(family(&ctx)));
+            let expected = driver.pool_key(&name).is_some_and(|key| key.is_known_by(release(&ctx)));
             assert_eq!(set.is_ok(), expected, "{}: {name}: {set:?}", driver.name);
             if set.is_ok() {
                 pool.patch(&Patch::new().with_config(&name, "")).await.unwrap();
@@ -267,11 +267,11 @@ async fn values_are_read_as_the_server_reads_them(ctx: Ctx) {
     ];
     let only_old = ["?/5 * * * *", "*-5 * * * *"];
     let differs = |text: &str| {
-        family(&ctx) == Family::IncusLatest && (only_new.contains(&text) || only_old.contains(&text))
+        release(&ctx) == Release::IncusLatest && (only_new.contains(&text) || only_old.contains(&text))
     };
     let mut wrong = Vec::new();
     let has_modes =
-        drivers::find("dir").unwrap().volume_key("initial.mode").unwrap().is_known_by(family(&ctx));
+        drivers::find("dir").unwrap().volume_key("initial.mode").unwrap().is_known_by(release(&ctx));
     let texts = lifespans.map(|text| ("snapshots.expiry", text, text.parse::<Lifespan>().is_ok()));
     let texts = texts.into_iter();
     let texts = texts.chain(
@@ -297,11 +297,11 @@ async fn values_are_read_as_the_server_reads_them(ctx: Ctx) {
 }
 
 /// The line of versions that the server belongs to.
-fn family(ctx: &Ctx) -> Family {
+fn release(ctx: &Ctx) -> Release {
     match ctx.slot {
-        Slot::Incus => Family::Incus60,
-        Slot::Incus7 => Family::IncusLatest,
-        _ => Family::Lxd50,
+        Slot::Incus => Release::Incus60,
+        Slot::Incus7 => Release::IncusLatest,
+        _ => Release::Lxd50,
     }
 }
 
@@ -352,7 +352,7 @@ fn assert_taken<T: std::fmt::Debug>(
 ) {
     let what = format!("{}: {}: {created:?}", driver.name, key.name);
     // One key is for later only.
-    let is_taken = key.is_known_by(family(ctx)) && key.name != "dependent";
+    let is_taken = key.is_known_by(release(ctx)) && key.name != "dependent";
     assert_eq!(created.is_ok(), is_taken, "{what}");
     if let Err(error) = created {
         assert_ne!(error.kind(), ErrorKind::AlreadyExists, "{what}");

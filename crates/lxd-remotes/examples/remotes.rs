@@ -1,12 +1,12 @@
 //! Lists the remotes of `lxc` or `incus` and says which of them answer: `cargo run --example remotes -- incus`.
 
-use lxd_remotes::{Family, Remotes};
+use lxd_remotes::{Cli, Remotes};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let family = match std::env::args().nth(1).as_deref() {
-        None | Some("lxc") => Family::Lxd,
-        Some("incus") => Family::Incus,
+        None | Some("lxc") => Cli::Lxc,
+        Some("incus") => Cli::Incus,
         Some(other) => return Err(format!("{other:?} is neither lxc nor incus").into()),
     };
     let remotes = Remotes::load(family)?;

@@ -17,7 +17,7 @@ use lxd_storage::{
 };
 
 use crate::{
-    Auth, Error, ErrorKind, Family, Protocol, Remote,
+    Auth, Cli, Error, ErrorKind, Protocol, Remote,
     add::Failures,
     client_key,
     folder::{Folder, read},
@@ -53,7 +53,7 @@ pub(crate) struct Plan {
     pub(crate) remote: Remote,
     pub(crate) folder: Folder,
     pub(crate) shared: Option<Folder>,
-    pub(crate) family: Option<Family>,
+    pub(crate) cli: Option<Cli>,
 }
 
 impl Connect {
@@ -136,9 +136,9 @@ impl Plan {
         if !path.is_empty() {
             return Ok((PathBuf::from(path), None));
         }
-        let found = match (self.remote.protocol(), self.family) {
-            (Some(Protocol::Incus), _) | (None, Some(Family::Incus)) => discover::find_incus().await,
-            (Some(Protocol::Lxd), _) | (None, Some(Family::Lxd)) => discover::find_lxd().await,
+        let found = match (self.remote.protocol(), self.cli) {
+            (Some(Protocol::Incus), _) | (None, Some(Cli::Incus)) => discover::find_incus().await,
+            (Some(Protocol::Lxd), _) | (None, Some(Cli::Lxc)) => discover::find_lxd().await,
             _ => discover::find().await,
         };
         found.map(|found| (found.path, found.project)).map_err(|error| {

@@ -6,9 +6,9 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use lxd_remotes::{Family, Join, Remotes};
+//! use lxd_remotes::{Cli, Join, Remotes};
 //!
-//! let mut remotes = Remotes::load(Family::Incus)?;
+//! let mut remotes = Remotes::load(Cli::Incus)?;
 //! remotes.add("backup", Join::token("eyJjbGllbnRfbmFtZSI6...".parse()?)).await?;
 //!
 //! let client = remotes.client("backup").await?;
@@ -30,13 +30,13 @@
 //! tokens: [`Connect::tokens`].
 
 mod add;
+mod cli;
 mod client_key;
 mod config;
 mod connect;
 mod edit;
 mod enroll;
 mod error;
-mod family;
 mod folder;
 mod grant;
 mod join;
@@ -46,9 +46,9 @@ mod remotes;
 mod token;
 
 pub use self::{
+    cli::Cli,
     connect::Connect,
     error::{Error, ErrorKind},
-    family::Family,
     grant::Grant,
     join::{Expect, Join},
     remote::{Auth, Protocol, Remote},

@@ -3,7 +3,7 @@
 use std::{env, path::Path};
 
 use crate::{
-    Connect, Error, ErrorKind, Family, Remote,
+    Cli, Connect, Error, ErrorKind, Remote,
     config::{Config, document, parse},
     connect::Plan,
     edit::Edit,
@@ -21,9 +21,9 @@ const LOCAL: &str = "local";
 ///
 /// ```no_run
 /// # fn example() -> Result<(), lxd_remotes::Error> {
-/// use lxd_remotes::{Family, Remotes};
+/// use lxd_remotes::{Cli, Remotes};
 ///
-/// let remotes = Remotes::load(Family::Lxd)?;
+/// let remotes = Remotes::load(Cli::Lxc)?;
 /// for remote in remotes.iter().filter(|remote| remote.has_storage()) {
 ///     println!("{} {:?}", remote.name(), remote.addresses());
 /// }
@@ -34,7 +34,7 @@ pub struct Remotes {
     folder: Folder,
     /// The folder of the remotes that all users share.
     shared: Option<Folder>,
-    family: Option<Family>,
+    cli: Option<Cli>,
     /// What the environment says.
     chosen: Option<String>,
     config: Config,
@@ -47,12 +47,12 @@ impl Remotes {
     /// # Errors
     /// [`NoFolder`](ErrorKind::NoFolder) without a home folder; [`File`](ErrorKind::File),
     /// [`Malformed`](ErrorKind::Malformed).
-    pub fn load(family: Family) -> Result<Self, Error> {
-        let places = family.places(|name| env::var_os(name), Path::exists)?;
+    pub fn load(cli: Cli) -> Result<Self, Error> {
+        let places = cli.places(|name| env::var_os(name), Path::exists)?;
         let mut remotes = Self {
             folder: Folder::new(places.folder),
             shared: Some(Folder::new(places.shared)),
-            family: Some(family),
+            cli: Some(cli),
             chosen: places.default_remote,
             config: Config::default(),
         };
@@ -66,8 +66,7 @@ impl Remotes {
     /// [`File`](ErrorKind::File), [`Malformed`](ErrorKind::Malformed).
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = Folder::new(folder.as_ref());
-        let mut remotes =
-            Self { folder, shared: None, family: None, chosen: None, config: Config::default() };
+        let mut remotes = Self { folder, shared: None, cli: None, chosen: None, config: Config::default() };
         remotes.refresh()?;
         Ok(remotes)
     }
@@ -134,7 +133,7 @@ impl Remotes {
             remote: remote.clone(),
             folder: self.folder.clone(),
             shared: self.shared.clone(),
-            family: self.family,
+            cli: self.cli,
         });
         Connect::new(plan)
     }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-/// The families, in the order in which they are always listed: (name in the facts, variant, name for people).
-pub(super) const FAMILIES: [(&str, &str, &str); 5] = [
+/// The releases, in the order in which they are always listed: (name in the facts, variant, name for people).
+pub(super) const RELEASES: [(&str, &str, &str); 5] = [
     ("lxd-5.0", "Lxd50", "LXD 5.0"),
     ("lxd-5.21", "Lxd521", "LXD 5.21"),
     ("lxd-latest", "LxdLatest", "the latest LXD"),
@@ -54,8 +54,8 @@ pub(super) struct Variant {
     pub(super) description: String,
 }
 
-/// Families by their place in [`FAMILIES`].
-pub(super) type Families = Vec<usize>;
+/// Releases by their place in [`RELEASES`].
+pub(super) type Releases = Vec<usize>;
 
 pub(super) enum Type {
     Plain { kind: &'static str, word: &'static str },
@@ -68,8 +68,8 @@ pub(super) struct Key {
     pub(super) default: Option<String>,
     pub(super) default_note: Option<String>,
     /// Where each member of a cluster has its own value.
-    pub(super) local: Families,
-    pub(super) families: Families,
+    pub(super) local: Releases,
+    pub(super) releases: Releases,
     pub(super) extension: Option<String>,
     pub(super) condition: Option<String>,
     pub(super) required: bool,
@@ -89,13 +89,13 @@ pub(super) enum Row {
 pub(super) struct Driver {
     pub(super) name: String,
     pub(super) description: String,
-    pub(super) families: Families,
+    pub(super) releases: Releases,
     pub(super) extension: Option<String>,
     pub(super) remote: bool,
     pub(super) optimized_backup: bool,
     pub(super) volume_types: Vec<String>,
     pub(super) content_types: Vec<String>,
-    pub(super) buckets: Families,
+    pub(super) buckets: Releases,
     pub(super) rows: [Vec<Row>; 3],
 }
 
@@ -151,7 +151,7 @@ fn key(value: &Value, enums: &[Choice]) -> Result<Key, String> {
         "default",
         "default_note",
         "local",
-        "families",
+        "releases",
         "extension",
         "condition",
         "required",
@@ -178,15 +178,15 @@ fn key(value: &Value, enums: &[Choice]) -> Result<Key, String> {
     };
     let local = match &value["local"] {
         Value::Null => Vec::new(),
-        Value::Bool(true) => (0..FAMILIES.len()).collect(),
-        some => families(some).map_err(|error| format!("{key}: {error}"))?,
+        Value::Bool(true) => (0..RELEASES.len()).collect(),
+        some => releases(some).map_err(|error| format!("{key}: {error}"))?,
     };
     Ok(Key {
         ty,
         default: optional(value, "default"),
         default_note: optional(value, "default_note"),
         local,
-        families: families(&value["families"]).map_err(|error| format!("{key}: {error}"))?,
+        releases: releases(&value["releases"]).map_err(|error| format!("{key}: {error}"))?,
         extension: optional(value, "extension"),
         condition: optional(value, "condition"),
         required: flag(value, "required"),
@@ -218,25 +218,25 @@ fn driver(name: &str, value: &Value, shared: &[Vec<Key>; 3], enums: &[Choice]) -
     Ok(Driver {
         name: name.to_owned(),
         description: text(value, "description", name)?,
-        families: families(&value["families"])?,
+        releases: releases(&value["releases"])?,
         extension: optional(value, "extension"),
         remote: flag(value, "remote"),
         optimized_backup: flag(value, "optimized_backup"),
         volume_types: words("volume_types")?,
         content_types: words("content_types")?,
-        buckets: families(&value["buckets"])?,
+        buckets: releases(&value["buckets"])?,
         rows,
     })
 }
 
-fn families(value: &Value) -> Result<Families, String> {
+fn releases(value: &Value) -> Result<Releases, String> {
     if value == "all" {
-        return Ok((0..FAMILIES.len()).collect());
+        return Ok((0..RELEASES.len()).collect());
     }
-    let place = |name: &Value| FAMILIES.iter().position(|(known, ..)| name == known);
-    array(value, "families")?
+    let place = |name: &Value| RELEASES.iter().position(|(known, ..)| name == known);
+    array(value, "releases")?
         .iter()
-        .map(|name| place(name).ok_or_else(|| format!("there is no family {name}")))
+        .map(|name| place(name).ok_or_else(|| format!("there is no release {name}")))
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! What the generated documentation says of a key.
 
-use super::data::{FAMILIES, Families, Key, Type};
+use super::data::{Key, RELEASES, Releases, Type};
 
 /// The lines of a key's documentation, without slashes.
 pub(super) fn key(key: &Key, is_shared: bool) -> Vec<String> {
@@ -19,8 +19,8 @@ pub(super) fn key(key: &Key, is_shared: bool) -> Vec<String> {
     }
     match key.local.len() {
         0 => {}
-        count if count == FAMILIES.len() => facts.push("Each cluster member has its own.".to_owned()),
-        _ => facts.push(format!("Each cluster member has its own on {}.", families(&key.local))),
+        count if count == RELEASES.len() => facts.push("Each cluster member has its own.".to_owned()),
+        _ => facts.push(format!("Each cluster member has its own on {}.", releases(&key.local))),
     }
     if key.required {
         facts.push("Required.".to_owned());
@@ -31,11 +31,11 @@ pub(super) fn key(key: &Key, is_shared: bool) -> Vec<String> {
     if key.immutable {
         facts.push("Stays as it was at creation.".to_owned());
     }
-    let everywhere = key.families.len() == FAMILIES.len();
+    let everywhere = key.releases.len() == RELEASES.len();
     facts.push(match (everywhere, is_shared) {
         (true, _) => "On every server that has the driver.".to_owned(),
-        (false, true) => format!("On {}, where they have the driver.", families(&key.families)),
-        (false, false) => format!("On {}.", families(&key.families)),
+        (false, true) => format!("On {}, where they have the driver.", releases(&key.releases)),
+        (false, false) => format!("On {}.", releases(&key.releases)),
     });
     if let Some(extension) = &key.extension {
         facts.push(format!("API extension `{extension}`."));
@@ -44,9 +44,9 @@ pub(super) fn key(key: &Key, is_shared: bool) -> Vec<String> {
     lines
 }
 
-/// Families for people: `LXD 5.0, LXD 5.21 and Incus 6.0`.
-pub(super) fn families(families: &Families) -> String {
-    let names: Vec<&str> = families.iter().map(|place| FAMILIES[*place].2).collect();
+/// Releases for people: `LXD 5.0, LXD 5.21 and Incus 6.0`.
+pub(super) fn releases(releases: &Releases) -> String {
+    let names: Vec<&str> = releases.iter().map(|place| RELEASES[*place].2).collect();
     match &names[..] {
         [] => "no server".to_owned(),
         [one] => (*one).to_owned(),

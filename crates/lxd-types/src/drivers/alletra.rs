@@ -3,7 +3,7 @@
 //! On LXD 5.21 and the latest LXD, with the API extension `storage_driver_alletra`.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind, Scope},
+    info::{DriverInfo, Key, Kind, Release, Scope},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -116,51 +116,53 @@ impl VolumeConfig {
 }
 
 pub(super) static INFO: DriverInfo = DriverInfo {
-    families: &[Family::Lxd521, Family::LxdLatest],
+    releases: &[Release::Lxd521, Release::LxdLatest],
     extension: Some("storage_driver_alletra"),
     remote: true,
     content_types: &[ContentType::Filesystem, ContentType::Block, ContentType::Iso],
     volume_types: &[VolumeType::Custom, VolumeType::Image, VolumeType::Container, VolumeType::VirtualMachine],
     pool: &[
-        Key::new("alletra.cpg", Kind::Text).only(&[Family::Lxd521, Family::LxdLatest]).required(),
+        Key::new("alletra.cpg", Kind::Text).only(&[Release::Lxd521, Release::LxdLatest]).required(),
         Key::new("alletra.mode", Kind::Choice(&["nvme/tcp", "nvme", "iscsi"]))
-            .only(&[Family::Lxd521, Family::LxdLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest])
             .immutable(),
-        Key::new("alletra.target", Kind::List).only(&[Family::Lxd521, Family::LxdLatest]),
-        Key::new("alletra.user.name", Kind::Text).only(&[Family::Lxd521, Family::LxdLatest]).required(),
-        Key::new("alletra.user.password", Kind::Secret).only(&[Family::Lxd521, Family::LxdLatest]).required(),
-        Key::new("alletra.wsapi", Kind::Url).only(&[Family::Lxd521, Family::LxdLatest]).required(),
+        Key::new("alletra.target", Kind::List).only(&[Release::Lxd521, Release::LxdLatest]),
+        Key::new("alletra.user.name", Kind::Text).only(&[Release::Lxd521, Release::LxdLatest]).required(),
+        Key::new("alletra.user.password", Kind::Secret)
+            .only(&[Release::Lxd521, Release::LxdLatest])
+            .required(),
+        Key::new("alletra.wsapi", Kind::Url).only(&[Release::Lxd521, Release::LxdLatest]).required(),
         Key::new("alletra.wsapi.verify", Kind::Bool)
             .default("true")
-            .only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::POOL_RSYNC_BWLIMIT.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::POOL_RSYNC_COMPRESSION.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::POOL_SOURCE.only(&[Family::Lxd521]),
+            .only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::POOL_RSYNC_BWLIMIT.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::POOL_RSYNC_COMPRESSION.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::POOL_SOURCE.only(&[Release::Lxd521]),
         Key::new("source.recover", Kind::Bool)
             .default("false")
             .scope(Scope::Local)
-            .only(&[Family::LxdLatest])
+            .only(&[Release::LxdLatest])
             .condition("without effect here"),
-        shared::POOL_SOURCE_WIPE.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Family::Lxd521, Family::LxdLatest]),
+        shared::POOL_SOURCE_WIPE.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Release::Lxd521, Release::LxdLatest]),
     ],
     volume: &[
-        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_SECURITY_SHARED.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_SECURITY_SHIFTED.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_SECURITY_UNMAPPED.only(&[Family::Lxd521, Family::LxdLatest]),
+        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_SECURITY_SHARED.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_SECURITY_SHIFTED.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_SECURITY_UNMAPPED.only(&[Release::Lxd521, Release::LxdLatest]),
         Key::new("size", Kind::Size)
-            .only(&[Family::Lxd521, Family::LxdLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest])
             .condition("a multiple of 256MiB")
             .pool_default(),
-        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Family::Lxd521, Family::LxdLatest]),
+        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Release::Lxd521, Release::LxdLatest]),
         shared::VOLUME_VOLATILE_DEVLXD_OWNER,
-        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Family::Lxd521, Family::LxdLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Release::Lxd521, Release::LxdLatest]),
         shared::VOLUME_VOLATILE_UUID,
     ],
     ..DriverInfo::empty("alletra")

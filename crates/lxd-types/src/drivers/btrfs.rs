@@ -3,7 +3,7 @@
 //! On every server.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind, Scope},
+    info::{DriverInfo, Key, Kind, Release, Scope},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -118,10 +118,10 @@ pub(super) static INFO: DriverInfo = DriverInfo {
     optimized_backup: true,
     content_types: &[ContentType::Filesystem, ContentType::Block, ContentType::Iso],
     volume_types: &[VolumeType::Custom, VolumeType::Image, VolumeType::Container, VolumeType::VirtualMachine],
-    buckets: &[Family::Lxd521, Family::Incus60, Family::IncusLatest],
+    buckets: &[Release::Lxd521, Release::Incus60, Release::IncusLatest],
     pool: &[
         Key::new("btrfs.create_options", Kind::Text)
-            .only(&[Family::IncusLatest])
+            .only(&[Release::IncusLatest])
             .extension("storage_create_options"),
         Key::new("btrfs.mount_options", Kind::Text).default("user_subvol_rm_allowed"),
         shared::POOL_RSYNC_BWLIMIT,
@@ -130,16 +130,16 @@ pub(super) static INFO: DriverInfo = DriverInfo {
         Key::new("source", Kind::Text).scope(Scope::Local).immutable(),
         shared::POOL_SOURCE_RECOVER,
         Key::new("source.wipe", Kind::Bool).default("false").scope(Scope::Local).only(&[
-            Family::Lxd521,
-            Family::LxdLatest,
-            Family::Incus60,
-            Family::IncusLatest,
+            Release::Lxd521,
+            Release::LxdLatest,
+            Release::Incus60,
+            Release::IncusLatest,
         ]),
         shared::POOL_VOLATILE_INITIAL_SOURCE,
     ],
     volume: &[
         Key::new("btrfs.compression", Kind::Choice(&["none", "no", "zlib", "lzo", "zstd"]))
-            .only(&[Family::IncusLatest])
+            .only(&[Release::IncusLatest])
             .extension("storage_btrfs_compression")
             .pool_default(),
         shared::VOLUME_DEPENDENT,
@@ -163,7 +163,7 @@ pub(super) static INFO: DriverInfo = DriverInfo {
     bucket: &[
         shared::BUCKET_SIZE,
         Key::new("volatile.uuid", Kind::Uuid)
-            .only(&[Family::Lxd521])
+            .only(&[Release::Lxd521])
             .extension("storage_volatile_uuid")
             .immutable()
             .computed(),

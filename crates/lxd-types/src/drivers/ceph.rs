@@ -3,7 +3,7 @@
 //! On every server, with the API extension `storage_driver_ceph`.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind},
+    info::{DriverInfo, Key, Kind, Release},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -126,15 +126,15 @@ pub(super) static INFO: DriverInfo = DriverInfo {
         Key::new("ceph.cluster_name", Kind::Text).default("ceph"),
         Key::new("ceph.osd.data_pool_name", Kind::Text),
         Key::new("ceph.osd.force_reuse", Kind::Bool).only(&[
-            Family::Lxd50,
-            Family::Lxd521,
-            Family::Incus60,
-            Family::IncusLatest,
+            Release::Lxd50,
+            Release::Lxd521,
+            Release::Incus60,
+            Release::IncusLatest,
         ]),
         Key::new("ceph.osd.pg_num", Kind::Int).default("32"),
         Key::new("ceph.osd.pool_name", Kind::Text),
         Key::new("ceph.osd.pool_size", Kind::Int)
-            .only(&[Family::Lxd521, Family::LxdLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest])
             .extension("storage_ceph_osd_pool_size"),
         Key::new("ceph.rbd.clone_copy", Kind::Bool).default("true"),
         Key::new("ceph.rbd.du", Kind::Bool).default("true"),

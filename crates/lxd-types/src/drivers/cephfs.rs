@@ -3,7 +3,7 @@
 //! On every server, with the API extension `storage_cephfs`.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind},
+    info::{DriverInfo, Key, Kind, Release},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -120,31 +120,31 @@ pub(super) static INFO: DriverInfo = DriverInfo {
     pool: &[
         Key::new("cephfs.cluster_name", Kind::Text).default("ceph"),
         Key::new("cephfs.create_missing", Kind::Bool).default("false").only(&[
-            Family::Lxd521,
-            Family::LxdLatest,
-            Family::Incus60,
-            Family::IncusLatest,
+            Release::Lxd521,
+            Release::LxdLatest,
+            Release::Incus60,
+            Release::IncusLatest,
         ]),
         Key::new("cephfs.data_pool", Kind::Text).only(&[
-            Family::Lxd521,
-            Family::LxdLatest,
-            Family::Incus60,
-            Family::IncusLatest,
+            Release::Lxd521,
+            Release::LxdLatest,
+            Release::Incus60,
+            Release::IncusLatest,
         ]),
         Key::new("cephfs.fscache", Kind::Bool).default("false"),
         Key::new("cephfs.meta_pool", Kind::Text).only(&[
-            Family::Lxd521,
-            Family::LxdLatest,
-            Family::Incus60,
-            Family::IncusLatest,
+            Release::Lxd521,
+            Release::LxdLatest,
+            Release::Incus60,
+            Release::IncusLatest,
         ]),
         Key::new("cephfs.osd_pg_num", Kind::Int).only(&[
-            Family::Lxd521,
-            Family::LxdLatest,
-            Family::Incus60,
-            Family::IncusLatest,
+            Release::Lxd521,
+            Release::LxdLatest,
+            Release::Incus60,
+            Release::IncusLatest,
         ]),
-        Key::new("cephfs.osd_pool_size", Kind::Int).only(&[Family::Lxd521, Family::LxdLatest]),
+        Key::new("cephfs.osd_pool_size", Kind::Int).only(&[Release::Lxd521, Release::LxdLatest]),
         Key::new("cephfs.path", Kind::Text).default("/"),
         Key::new("cephfs.user.name", Kind::Text).default("admin"),
         shared::POOL_RSYNC_BWLIMIT,
@@ -154,7 +154,7 @@ pub(super) static INFO: DriverInfo = DriverInfo {
         shared::POOL_SOURCE_WIPE,
         shared::POOL_VOLATILE_INITIAL_SOURCE,
         Key::new("volatile.pool.pristine", Kind::Bool)
-            .only(&[Family::Lxd50, Family::Lxd521, Family::Incus60, Family::IncusLatest])
+            .only(&[Release::Lxd50, Release::Lxd521, Release::Incus60, Release::IncusLatest])
             .computed(),
     ],
     volume: &[

@@ -3,7 +3,7 @@
 //! On every server, with the API extension `storage_buckets`.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind, Scope},
+    info::{DriverInfo, Key, Kind, Release, Scope},
     shared,
 };
 
@@ -84,7 +84,7 @@ impl BucketConfig {
 pub(super) static INFO: DriverInfo = DriverInfo {
     extension: Some("storage_buckets"),
     remote: true,
-    buckets: &[Family::Lxd521, Family::LxdLatest, Family::Incus60, Family::IncusLatest],
+    buckets: &[Release::Lxd521, Release::LxdLatest, Release::Incus60, Release::IncusLatest],
     pool: &[
         Key::new("cephobject.bucket.name_prefix", Kind::Text),
         Key::new("cephobject.cluster_name", Kind::Text).default("ceph"),
@@ -97,7 +97,7 @@ pub(super) static INFO: DriverInfo = DriverInfo {
         Key::new("source.recover", Kind::Bool)
             .default("false")
             .scope(Scope::Local)
-            .only(&[Family::LxdLatest])
+            .only(&[Release::LxdLatest])
             .condition("without effect here"),
         shared::POOL_SOURCE_WIPE,
         shared::POOL_VOLATILE_INITIAL_SOURCE,
@@ -105,13 +105,13 @@ pub(super) static INFO: DriverInfo = DriverInfo {
     ],
     bucket: &[
         Key::new("size", Kind::Size).only(&[
-            Family::Lxd521,
-            Family::LxdLatest,
-            Family::Incus60,
-            Family::IncusLatest,
+            Release::Lxd521,
+            Release::LxdLatest,
+            Release::Incus60,
+            Release::IncusLatest,
         ]),
         Key::new("volatile.uuid", Kind::Uuid)
-            .only(&[Family::Lxd521, Family::LxdLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest])
             .extension("storage_volatile_uuid")
             .immutable()
             .computed(),

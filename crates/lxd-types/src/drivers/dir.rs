@@ -3,7 +3,7 @@
 //! On every server.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind, Scope},
+    info::{DriverInfo, Key, Kind, Release, Scope},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -73,7 +73,7 @@ impl BucketConfig {
 pub(super) static INFO: DriverInfo = DriverInfo {
     content_types: &[ContentType::Filesystem, ContentType::Block, ContentType::Iso],
     volume_types: &[VolumeType::Custom, VolumeType::Image, VolumeType::Container, VolumeType::VirtualMachine],
-    buckets: &[Family::Lxd521, Family::Incus60, Family::IncusLatest],
+    buckets: &[Release::Lxd521, Release::Incus60, Release::IncusLatest],
     pool: &[
         shared::POOL_RSYNC_BWLIMIT,
         shared::POOL_RSYNC_COMPRESSION,
@@ -102,7 +102,7 @@ pub(super) static INFO: DriverInfo = DriverInfo {
         shared::VOLUME_VOLATILE_UUID,
     ],
     bucket: &[Key::new("volatile.uuid", Kind::Uuid)
-        .only(&[Family::Lxd521])
+        .only(&[Release::Lxd521])
         .extension("storage_volatile_uuid")
         .immutable()
         .computed()],

@@ -10,7 +10,7 @@ use crate::{ContentType, ServerFamily, VolumeType};
 /// [`Extensions`](crate::Extensions) alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Family {
+pub enum Release {
     /// LXD 5.0 with long-term support.
     Lxd50,
     /// LXD 5.21 with long-term support.
@@ -23,7 +23,7 @@ pub enum Family {
     IncusLatest,
 }
 
-impl Family {
+impl Release {
     /// All of them.
     pub const ALL: &[Self] = &[Self::Lxd50, Self::Lxd521, Self::LxdLatest, Self::Incus60, Self::IncusLatest];
 
@@ -49,7 +49,7 @@ impl Family {
     }
 }
 
-impl fmt::Display for Family {
+impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -101,8 +101,8 @@ pub enum Scope {
     Global,
     /// Each member has its own: in a cluster it is set and shown only where a member is named.
     Local,
-    /// [`Local`](Self::Local) on servers of these families, [`Global`](Self::Global) on others.
-    LocalOn(&'static [Family]),
+    /// [`Local`](Self::Local) on servers of these releases, [`Global`](Self::Global) on others.
+    LocalOn(&'static [Release]),
 }
 
 /// What is known of a config key of a driver.
@@ -117,8 +117,8 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// To which part of a cluster it belongs.
     pub scope: Scope,
-    /// The families that know it for this driver.
-    pub families: &'static [Family],
+    /// The releases that know it for this driver.
+    pub releases: &'static [Release],
     /// The API extension that brought it.
     pub extension: Option<&'static str>,
     /// Which pools or volumes take it, or what else a value has to satisfy, in a few words.
@@ -134,19 +134,19 @@ pub struct Key {
 }
 
 impl Key {
-    /// Whether servers of a family know it.
+    /// Whether servers of a release know it.
     #[must_use]
-    pub fn is_known_by(&self, family: Family) -> bool {
-        self.families.contains(&family)
+    pub fn is_known_by(&self, release: Release) -> bool {
+        self.releases.contains(&release)
     }
 
-    /// Whether each member of a cluster of that family has its own value.
+    /// Whether each member of a cluster of that release has its own value.
     #[must_use]
-    pub fn is_local(&self, family: Family) -> bool {
+    pub fn is_local(&self, release: Release) -> bool {
         match self.scope {
             Scope::Global => false,
             Scope::Local => true,
-            Scope::LocalOn(families) => families.contains(&family),
+            Scope::LocalOn(releases) => releases.contains(&release),
         }
     }
 
@@ -166,7 +166,7 @@ impl Key {
             kind,
             default: None,
             scope: Scope::Global,
-            families: Family::ALL,
+            releases: Release::ALL,
             extension: None,
             condition: None,
             required: false,
@@ -186,8 +186,8 @@ impl Key {
         self
     }
 
-    pub(super) const fn only(mut self, families: &'static [Family]) -> Self {
-        self.families = families;
+    pub(super) const fn only(mut self, releases: &'static [Release]) -> Self {
+        self.releases = releases;
         self
     }
 
@@ -228,8 +228,8 @@ impl Key {
 pub struct DriverInfo {
     /// The name, as in a pool's `driver`.
     pub name: &'static str,
-    /// The families that have it.
-    pub families: &'static [Family],
+    /// The releases that have it.
+    pub releases: &'static [Release],
     /// The API extension that brought it, where one did.
     pub extension: Option<&'static str>,
     /// Whether its pools are reached from all members of a cluster.
@@ -240,8 +240,8 @@ pub struct DriverInfo {
     pub content_types: &'static [ContentType],
     /// The types of volumes it has.
     pub volume_types: &'static [VolumeType],
-    /// The families that have buckets in its pools.
-    pub buckets: &'static [Family],
+    /// The releases that have buckets in its pools.
+    pub buckets: &'static [Release],
     /// The keys of its pools, by name. Keys under `volume.` are not among them, see [`pool_key`](Self::pool_key).
     pub pool: &'static [Key],
     /// The keys of its volumes, by name.
@@ -254,7 +254,7 @@ impl DriverInfo {
     pub(super) const fn empty(name: &'static str) -> Self {
         Self {
             name,
-            families: Family::ALL,
+            releases: Release::ALL,
             extension: None,
             remote: false,
             optimized_backup: false,

@@ -3,7 +3,7 @@
 //! On the latest Incus, with the API extension `storage_driver_linstor`.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind, Scope},
+    info::{DriverInfo, Key, Kind, Release, Scope},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -151,64 +151,64 @@ impl VolumeConfig {
 }
 
 pub(super) static INFO: DriverInfo = DriverInfo {
-    families: &[Family::IncusLatest],
+    releases: &[Release::IncusLatest],
     extension: Some("storage_driver_linstor"),
     remote: true,
     content_types: &[ContentType::Filesystem, ContentType::Block, ContentType::Iso],
     volume_types: &[VolumeType::Custom, VolumeType::Image, VolumeType::Container, VolumeType::VirtualMachine],
     pool: &[
-        Key::new("drbd.auto_add_quorum_tiebreaker", Kind::Bool).default("true").only(&[Family::IncusLatest]),
-        Key::new("drbd.auto_diskful", Kind::Duration).only(&[Family::IncusLatest]),
+        Key::new("drbd.auto_add_quorum_tiebreaker", Kind::Bool).default("true").only(&[Release::IncusLatest]),
+        Key::new("drbd.auto_diskful", Kind::Duration).only(&[Release::IncusLatest]),
         Key::new("drbd.on_no_quorum", Kind::Choice(&["io-error", "suspend-io"]))
             .default("suspend-io")
-            .only(&[Family::IncusLatest]),
-        Key::new("linstor.raw.*", Kind::Text).only(&[Family::IncusLatest]).extension("linstor_raw"),
-        Key::new("linstor.resource_group.name", Kind::Text).only(&[Family::IncusLatest]).immutable(),
-        Key::new("linstor.resource_group.place_count", Kind::Int).default("2").only(&[Family::IncusLatest]),
-        Key::new("linstor.resource_group.storage_pool", Kind::Text).only(&[Family::IncusLatest]),
+            .only(&[Release::IncusLatest]),
+        Key::new("linstor.raw.*", Kind::Text).only(&[Release::IncusLatest]).extension("linstor_raw"),
+        Key::new("linstor.resource_group.name", Kind::Text).only(&[Release::IncusLatest]).immutable(),
+        Key::new("linstor.resource_group.place_count", Kind::Int).default("2").only(&[Release::IncusLatest]),
+        Key::new("linstor.resource_group.storage_pool", Kind::Text).only(&[Release::IncusLatest]),
         Key::new("linstor.volume.prefix", Kind::Text)
             .default("incus-volume-")
-            .only(&[Family::IncusLatest])
+            .only(&[Release::IncusLatest])
             .immutable(),
-        shared::POOL_RSYNC_BWLIMIT.only(&[Family::IncusLatest]),
-        shared::POOL_RSYNC_COMPRESSION.only(&[Family::IncusLatest]),
-        Key::new("source", Kind::Text).scope(Scope::Local).only(&[Family::IncusLatest]).immutable(),
-        shared::POOL_SOURCE_WIPE.only(&[Family::IncusLatest]),
-        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Family::IncusLatest]),
-        shared::POOL_VOLATILE_POOL_PRISTINE.only(&[Family::IncusLatest]),
+        shared::POOL_RSYNC_BWLIMIT.only(&[Release::IncusLatest]),
+        shared::POOL_RSYNC_COMPRESSION.only(&[Release::IncusLatest]),
+        Key::new("source", Kind::Text).scope(Scope::Local).only(&[Release::IncusLatest]).immutable(),
+        shared::POOL_SOURCE_WIPE.only(&[Release::IncusLatest]),
+        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Release::IncusLatest]),
+        shared::POOL_VOLATILE_POOL_PRISTINE.only(&[Release::IncusLatest]),
     ],
     volume: &[
         shared::VOLUME_BLOCK_CREATE_OPTIONS,
-        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Family::IncusLatest]),
-        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Family::IncusLatest]),
+        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Release::IncusLatest]),
+        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Release::IncusLatest]),
         shared::VOLUME_DEPENDENT,
-        Key::new("drbd.auto_add_quorum_tiebreaker", Kind::Bool).only(&[Family::IncusLatest]).pool_default(),
-        Key::new("drbd.auto_diskful", Kind::Duration).only(&[Family::IncusLatest]).pool_default(),
+        Key::new("drbd.auto_add_quorum_tiebreaker", Kind::Bool).only(&[Release::IncusLatest]).pool_default(),
+        Key::new("drbd.auto_diskful", Kind::Duration).only(&[Release::IncusLatest]).pool_default(),
         Key::new("drbd.on_no_quorum", Kind::Choice(&["io-error", "suspend-io"]))
-            .only(&[Family::IncusLatest])
+            .only(&[Release::IncusLatest])
             .pool_default(),
-        shared::VOLUME_INITIAL_GID.only(&[Family::IncusLatest]),
-        shared::VOLUME_INITIAL_MODE.only(&[Family::IncusLatest]),
-        shared::VOLUME_INITIAL_UID.only(&[Family::IncusLatest]),
+        shared::VOLUME_INITIAL_GID.only(&[Release::IncusLatest]),
+        shared::VOLUME_INITIAL_MODE.only(&[Release::IncusLatest]),
+        shared::VOLUME_INITIAL_UID.only(&[Release::IncusLatest]),
         Key::new("linstor.raw.*", Kind::Text)
-            .only(&[Family::IncusLatest])
+            .only(&[Release::IncusLatest])
             .extension("linstor_raw")
             .pool_default(),
         Key::new("linstor.remove_snapshots", Kind::Bool)
             .default("false")
-            .only(&[Family::IncusLatest])
+            .only(&[Release::IncusLatest])
             .pool_default(),
-        shared::VOLUME_SECURITY_SHARED.only(&[Family::IncusLatest]),
-        shared::VOLUME_SECURITY_SHIFTED.only(&[Family::IncusLatest]),
-        shared::VOLUME_SECURITY_UNMAPPED.only(&[Family::IncusLatest]),
-        shared::VOLUME_SIZE.only(&[Family::IncusLatest]),
-        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Family::IncusLatest]),
+        shared::VOLUME_SECURITY_SHARED.only(&[Release::IncusLatest]),
+        shared::VOLUME_SECURITY_SHIFTED.only(&[Release::IncusLatest]),
+        shared::VOLUME_SECURITY_UNMAPPED.only(&[Release::IncusLatest]),
+        shared::VOLUME_SIZE.only(&[Release::IncusLatest]),
+        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Release::IncusLatest]),
         shared::VOLUME_SNAPSHOTS_EXPIRY_MANUAL,
-        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Family::IncusLatest]),
-        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Family::IncusLatest]),
-        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Family::IncusLatest]),
-        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Family::IncusLatest]),
-        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Family::IncusLatest]),
+        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Release::IncusLatest]),
+        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Release::IncusLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Release::IncusLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Release::IncusLatest]),
+        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Release::IncusLatest]),
     ],
     ..DriverInfo::empty("linstor")
 };

@@ -3,7 +3,7 @@
 //! On every server.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind, Scope},
+    info::{DriverInfo, Key, Kind, Release, Scope},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -116,7 +116,7 @@ impl BucketConfig {
 pub(super) static INFO: DriverInfo = DriverInfo {
     content_types: &[ContentType::Filesystem, ContentType::Block, ContentType::Iso],
     volume_types: &[VolumeType::Custom, VolumeType::Image, VolumeType::Container, VolumeType::VirtualMachine],
-    buckets: &[Family::Lxd521, Family::Incus60, Family::IncusLatest],
+    buckets: &[Release::Lxd521, Release::Incus60, Release::IncusLatest],
     pool: &[
         shared::POOL_LVM_METADATA_SIZE,
         Key::new("lvm.thinpool_metadata_size", Kind::Size).default("0"),
@@ -124,7 +124,7 @@ pub(super) static INFO: DriverInfo = DriverInfo {
         Key::new("lvm.use_thinpool", Kind::Bool).default("true"),
         Key::new("lvm.vg.force_reuse", Kind::Bool)
             .default("false")
-            .scope(Scope::LocalOn(&[Family::Incus60, Family::IncusLatest])),
+            .scope(Scope::LocalOn(&[Release::Incus60, Release::IncusLatest])),
         shared::POOL_LVM_VG_NAME,
         shared::POOL_RSYNC_BWLIMIT,
         shared::POOL_RSYNC_COMPRESSION,
@@ -132,10 +132,10 @@ pub(super) static INFO: DriverInfo = DriverInfo {
         Key::new("source", Kind::Text).scope(Scope::Local).immutable(),
         shared::POOL_SOURCE_RECOVER,
         Key::new("source.wipe", Kind::Bool).default("false").scope(Scope::Local).only(&[
-            Family::Lxd521,
-            Family::LxdLatest,
-            Family::Incus60,
-            Family::IncusLatest,
+            Release::Lxd521,
+            Release::LxdLatest,
+            Release::Incus60,
+            Release::IncusLatest,
         ]),
         shared::POOL_VOLATILE_INITIAL_SOURCE,
     ],
@@ -166,7 +166,7 @@ pub(super) static INFO: DriverInfo = DriverInfo {
     bucket: &[
         shared::BUCKET_SIZE,
         Key::new("volatile.uuid", Kind::Uuid)
-            .only(&[Family::Lxd521])
+            .only(&[Release::Lxd521])
             .extension("storage_volatile_uuid")
             .immutable()
             .computed(),

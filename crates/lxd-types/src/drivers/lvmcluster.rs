@@ -3,7 +3,7 @@
 //! On Incus 6.0 and the latest Incus, with the API extension `storage_lvm_cluster`.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind, Scope},
+    info::{DriverInfo, Key, Kind, Release, Scope},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -92,53 +92,53 @@ impl VolumeConfig {
 }
 
 pub(super) static INFO: DriverInfo = DriverInfo {
-    families: &[Family::Incus60, Family::IncusLatest],
+    releases: &[Release::Incus60, Release::IncusLatest],
     extension: Some("storage_lvm_cluster"),
     remote: true,
     content_types: &[ContentType::Filesystem, ContentType::Block, ContentType::Iso],
     volume_types: &[VolumeType::Custom, VolumeType::Image, VolumeType::Container, VolumeType::VirtualMachine],
     pool: &[
         shared::POOL_LVM_METADATA_SIZE,
-        shared::POOL_LVM_VG_NAME.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::POOL_RSYNC_BWLIMIT.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::POOL_RSYNC_COMPRESSION.only(&[Family::Incus60, Family::IncusLatest]),
+        shared::POOL_LVM_VG_NAME.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::POOL_RSYNC_BWLIMIT.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::POOL_RSYNC_COMPRESSION.only(&[Release::Incus60, Release::IncusLatest]),
         Key::new("size", Kind::Size)
-            .only(&[Family::IncusLatest])
+            .only(&[Release::IncusLatest])
             .condition("existing pools only: servers refuse it at creation"),
-        shared::POOL_SOURCE.only(&[Family::Incus60, Family::IncusLatest]),
+        shared::POOL_SOURCE.only(&[Release::Incus60, Release::IncusLatest]),
         Key::new("source.wipe", Kind::Bool)
             .default("false")
             .scope(Scope::Local)
-            .only(&[Family::Incus60, Family::IncusLatest]),
-        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Family::Incus60, Family::IncusLatest]),
+            .only(&[Release::Incus60, Release::IncusLatest]),
+        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Release::Incus60, Release::IncusLatest]),
     ],
     volume: &[
         shared::VOLUME_BLOCK_CREATE_OPTIONS,
-        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Family::Incus60, Family::IncusLatest]),
-        Key::new("block.type", Kind::Choice(&["raw", "qcow2"])).only(&[Family::IncusLatest]).pool_default(),
+        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Release::Incus60, Release::IncusLatest]),
+        Key::new("block.type", Kind::Choice(&["raw", "qcow2"])).only(&[Release::IncusLatest]).pool_default(),
         shared::VOLUME_DEPENDENT,
         shared::VOLUME_INITIAL_GID,
         shared::VOLUME_INITIAL_MODE,
         shared::VOLUME_INITIAL_UID,
-        shared::VOLUME_LVM_STRIPES.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::VOLUME_LVM_STRIPES_SIZE.only(&[Family::Incus60, Family::IncusLatest]),
+        shared::VOLUME_LVM_STRIPES.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::VOLUME_LVM_STRIPES_SIZE.only(&[Release::Incus60, Release::IncusLatest]),
         Key::new("lvmcluster.remove_snapshots", Kind::Bool)
             .default("false")
-            .only(&[Family::IncusLatest])
+            .only(&[Release::IncusLatest])
             .extension("lvmcluster_remove_snapshots")
             .pool_default(),
-        shared::VOLUME_SECURITY_SHARED.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::VOLUME_SECURITY_SHIFTED.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::VOLUME_SECURITY_UNMAPPED.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::VOLUME_SIZE.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Family::Incus60, Family::IncusLatest]),
+        shared::VOLUME_SECURITY_SHARED.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::VOLUME_SECURITY_SHIFTED.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::VOLUME_SECURITY_UNMAPPED.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::VOLUME_SIZE.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Release::Incus60, Release::IncusLatest]),
         shared::VOLUME_SNAPSHOTS_EXPIRY_MANUAL,
-        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Family::Incus60, Family::IncusLatest]),
-        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Family::Incus60, Family::IncusLatest]),
+        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Release::Incus60, Release::IncusLatest]),
+        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Release::Incus60, Release::IncusLatest]),
     ],
     ..DriverInfo::empty("lvmcluster")
 };

@@ -3,7 +3,7 @@
 //! On LXD 5.21 and the latest LXD, with the API extension `storage_driver_powerflex`.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind, Scope},
+    info::{DriverInfo, Key, Kind, Release, Scope},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -157,63 +157,63 @@ impl VolumeConfig {
 }
 
 pub(super) static INFO: DriverInfo = DriverInfo {
-    families: &[Family::Lxd521, Family::LxdLatest],
+    releases: &[Release::Lxd521, Release::LxdLatest],
     extension: Some("storage_driver_powerflex"),
     remote: true,
     content_types: &[ContentType::Filesystem, ContentType::Block, ContentType::Iso],
     volume_types: &[VolumeType::Custom, VolumeType::Image, VolumeType::Container, VolumeType::VirtualMachine],
     pool: &[
-        Key::new("powerflex.clone_copy", Kind::Bool).default("true").only(&[Family::Lxd521]),
-        Key::new("powerflex.domain", Kind::Text).only(&[Family::Lxd521, Family::LxdLatest]),
-        Key::new("powerflex.gateway", Kind::Url).only(&[Family::Lxd521, Family::LxdLatest]).required(),
+        Key::new("powerflex.clone_copy", Kind::Bool).default("true").only(&[Release::Lxd521]),
+        Key::new("powerflex.domain", Kind::Text).only(&[Release::Lxd521, Release::LxdLatest]),
+        Key::new("powerflex.gateway", Kind::Url).only(&[Release::Lxd521, Release::LxdLatest]).required(),
         Key::new("powerflex.gateway.verify", Kind::Bool)
             .default("true")
-            .only(&[Family::Lxd521, Family::LxdLatest]),
+            .only(&[Release::Lxd521, Release::LxdLatest]),
         Key::new("powerflex.mode", Kind::Choice(&["nvme/tcp", "nvme", "sdc"]))
-            .only(&[Family::Lxd521, Family::LxdLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest])
             .immutable(),
-        Key::new("powerflex.pool", Kind::Text).only(&[Family::Lxd521, Family::LxdLatest]).required(),
-        Key::new("powerflex.sdt", Kind::List).only(&[Family::Lxd521, Family::LxdLatest]),
-        Key::new("powerflex.snapshot_copy", Kind::Bool).default("false").only(&[Family::LxdLatest]),
+        Key::new("powerflex.pool", Kind::Text).only(&[Release::Lxd521, Release::LxdLatest]).required(),
+        Key::new("powerflex.sdt", Kind::List).only(&[Release::Lxd521, Release::LxdLatest]),
+        Key::new("powerflex.snapshot_copy", Kind::Bool).default("false").only(&[Release::LxdLatest]),
         Key::new("powerflex.user.name", Kind::Text)
             .default("admin")
-            .only(&[Family::Lxd521, Family::LxdLatest]),
+            .only(&[Release::Lxd521, Release::LxdLatest]),
         Key::new("powerflex.user.password", Kind::Secret)
-            .only(&[Family::Lxd521, Family::LxdLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest])
             .required(),
-        shared::POOL_RSYNC_BWLIMIT.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::POOL_RSYNC_COMPRESSION.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::POOL_SOURCE.only(&[Family::Lxd521]),
+        shared::POOL_RSYNC_BWLIMIT.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::POOL_RSYNC_COMPRESSION.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::POOL_SOURCE.only(&[Release::Lxd521]),
         Key::new("source.recover", Kind::Bool)
             .default("false")
             .scope(Scope::Local)
-            .only(&[Family::LxdLatest])
+            .only(&[Release::LxdLatest])
             .condition("without effect here"),
-        shared::POOL_SOURCE_WIPE.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Family::Lxd521, Family::LxdLatest]),
-        Key::new("volatile.powerflex.version", Kind::Text).only(&[Family::LxdLatest]).computed(),
+        shared::POOL_SOURCE_WIPE.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Release::Lxd521, Release::LxdLatest]),
+        Key::new("volatile.powerflex.version", Kind::Text).only(&[Release::LxdLatest]).computed(),
     ],
     volume: &[
-        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Family::Lxd521, Family::LxdLatest]),
+        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Release::Lxd521, Release::LxdLatest]),
         Key::new("block.type", Kind::Choice(&["thin", "thick"]))
             .default("thick")
-            .only(&[Family::Lxd521, Family::LxdLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest])
             .pool_default(),
-        shared::VOLUME_SECURITY_SHARED.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_SECURITY_SHIFTED.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_SECURITY_UNMAPPED.only(&[Family::Lxd521, Family::LxdLatest]),
+        shared::VOLUME_SECURITY_SHARED.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_SECURITY_SHIFTED.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_SECURITY_UNMAPPED.only(&[Release::Lxd521, Release::LxdLatest]),
         Key::new("size", Kind::Size)
-            .only(&[Family::Lxd521, Family::LxdLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest])
             .condition("a multiple of 8GiB on LXD 5.21, of 1GiB on later ones")
             .pool_default(),
-        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Family::Lxd521, Family::LxdLatest]),
+        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Release::Lxd521, Release::LxdLatest]),
         shared::VOLUME_VOLATILE_DEVLXD_OWNER,
-        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Family::Lxd521, Family::LxdLatest]),
-        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Family::Lxd521, Family::LxdLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Release::Lxd521, Release::LxdLatest]),
+        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Release::Lxd521, Release::LxdLatest]),
         shared::VOLUME_VOLATILE_UUID,
     ],
     ..DriverInfo::empty("powerflex")

@@ -3,7 +3,7 @@
 //! On the latest LXD, with the API extension `storage_driver_powerstore`.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind, Scope},
+    info::{DriverInfo, Key, Kind, Release, Scope},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -109,49 +109,49 @@ impl VolumeConfig {
 }
 
 pub(super) static INFO: DriverInfo = DriverInfo {
-    families: &[Family::LxdLatest],
+    releases: &[Release::LxdLatest],
     extension: Some("storage_driver_powerstore"),
     remote: true,
     content_types: &[ContentType::Filesystem, ContentType::Block, ContentType::Iso],
     volume_types: &[VolumeType::Custom, VolumeType::Image, VolumeType::Container, VolumeType::VirtualMachine],
     pool: &[
-        Key::new("powerstore.gateway", Kind::Url).only(&[Family::LxdLatest]).required(),
-        Key::new("powerstore.gateway.verify", Kind::Bool).default("true").only(&[Family::LxdLatest]),
+        Key::new("powerstore.gateway", Kind::Url).only(&[Release::LxdLatest]).required(),
+        Key::new("powerstore.gateway.verify", Kind::Bool).default("true").only(&[Release::LxdLatest]),
         Key::new("powerstore.mode", Kind::Choice(&["nvme/tcp", "iscsi", "scsi/fc"]))
             .default("nvme/tcp")
-            .only(&[Family::LxdLatest])
+            .only(&[Release::LxdLatest])
             .immutable(),
-        Key::new("powerstore.target", Kind::List).only(&[Family::LxdLatest]),
-        Key::new("powerstore.user.name", Kind::Text).default("admin").only(&[Family::LxdLatest]),
-        Key::new("powerstore.user.password", Kind::Secret).only(&[Family::LxdLatest]).required(),
-        shared::POOL_RSYNC_BWLIMIT.only(&[Family::LxdLatest]),
-        shared::POOL_RSYNC_COMPRESSION.only(&[Family::LxdLatest]),
+        Key::new("powerstore.target", Kind::List).only(&[Release::LxdLatest]),
+        Key::new("powerstore.user.name", Kind::Text).default("admin").only(&[Release::LxdLatest]),
+        Key::new("powerstore.user.password", Kind::Secret).only(&[Release::LxdLatest]).required(),
+        shared::POOL_RSYNC_BWLIMIT.only(&[Release::LxdLatest]),
+        shared::POOL_RSYNC_COMPRESSION.only(&[Release::LxdLatest]),
         Key::new("source.recover", Kind::Bool)
             .default("false")
             .scope(Scope::Local)
-            .only(&[Family::LxdLatest])
+            .only(&[Release::LxdLatest])
             .condition("without effect here"),
-        shared::POOL_SOURCE_WIPE.only(&[Family::LxdLatest]),
-        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Family::LxdLatest]),
+        shared::POOL_SOURCE_WIPE.only(&[Release::LxdLatest]),
+        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Release::LxdLatest]),
     ],
     volume: &[
-        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Family::LxdLatest]),
-        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Family::LxdLatest]),
-        shared::VOLUME_SECURITY_SHARED.only(&[Family::LxdLatest]),
-        shared::VOLUME_SECURITY_SHIFTED.only(&[Family::LxdLatest]),
-        shared::VOLUME_SECURITY_UNMAPPED.only(&[Family::LxdLatest]),
+        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Release::LxdLatest]),
+        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Release::LxdLatest]),
+        shared::VOLUME_SECURITY_SHARED.only(&[Release::LxdLatest]),
+        shared::VOLUME_SECURITY_SHIFTED.only(&[Release::LxdLatest]),
+        shared::VOLUME_SECURITY_UNMAPPED.only(&[Release::LxdLatest]),
         Key::new("size", Kind::Size)
-            .only(&[Family::LxdLatest])
+            .only(&[Release::LxdLatest])
             .condition("a multiple of 1MiB")
             .pool_default(),
-        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Family::LxdLatest]),
-        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Family::LxdLatest]),
-        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Family::LxdLatest]),
+        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Release::LxdLatest]),
+        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Release::LxdLatest]),
+        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Release::LxdLatest]),
         shared::VOLUME_VOLATILE_DEVLXD_OWNER,
-        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Family::LxdLatest]),
-        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Family::LxdLatest]),
-        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Family::LxdLatest]),
-        shared::VOLUME_VOLATILE_UUID.only(&[Family::LxdLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Release::LxdLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Release::LxdLatest]),
+        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Release::LxdLatest]),
+        shared::VOLUME_VOLATILE_UUID.only(&[Release::LxdLatest]),
     ],
     ..DriverInfo::empty("powerstore")
 };

@@ -1,6 +1,6 @@
 //! What holds for the generated types and the table.
 
-use super::{Family, Kind, Scope, all, btrfs, ceph, dir, find, linstor, lvm, powerflex, truenas, zfs};
+use super::{Kind, Release, Scope, all, btrfs, ceph, dir, find, linstor, lvm, powerflex, truenas, zfs};
 use crate::{
     Config, ContentType, FileMode, Lifespan, NamePattern, Schedule, ServerFamily, Size, StorageVolumesPost,
 };
@@ -115,15 +115,15 @@ fn the_table_is_in_order() {
     assert!(names.is_sorted() && names.len() == 14, "{names:?}");
     for driver in all() {
         assert_eq!(find(driver.name), Some(driver));
-        assert!(!driver.families.is_empty() && !driver.pool.is_empty(), "{}", driver.name);
+        assert!(!driver.releases.is_empty() && !driver.pool.is_empty(), "{}", driver.name);
         assert_eq!(driver.bucket.is_empty(), driver.buckets.is_empty(), "{}", driver.name);
         for keys in [driver.pool, driver.volume, driver.bucket] {
             assert!(keys.iter().map(|key| key.name).is_sorted_by(|a, b| a < b), "{}", driver.name);
         }
         for key in driver.pool.iter().chain(driver.volume) {
             let name = key.name;
-            assert!(!key.families.is_empty(), "{}: {name}", driver.name);
-            assert!(key.families.iter().all(|family| driver.families.contains(family)), "{name}");
+            assert!(!key.releases.is_empty(), "{}: {name}", driver.name);
+            assert!(key.releases.iter().all(|release| driver.releases.contains(release)), "{name}");
             assert_eq!(key.computed, name.starts_with("volatile."), "{name}");
         }
     }
@@ -152,16 +152,16 @@ fn keys_are_found_and_described() {
     let info = find("btrfs").unwrap();
     assert!(info.optimized_backup && !info.remote && info.content_types.contains(&ContentType::Iso));
     let size = info.pool_key("size").unwrap();
-    assert_eq!((size.kind, size.scope, size.families), (Kind::Size, Scope::Local, Family::ALL));
+    assert_eq!((size.kind, size.scope, size.releases), (Kind::Size, Scope::Local, Release::ALL));
     assert_eq!(info.pool_key("volume.size"), info.volume_key("size"));
     assert!(info.pool_key("volume.volatile.uuid").is_none() && info.pool_key("volume.dependent").is_none());
     let uid = info.volume_key("initial.uid").unwrap();
     assert_eq!((uid.default, uid.extension), (Some("0"), Some("storage_initial_owner")));
-    assert!(uid.is_known_by(Family::Incus60) && !uid.is_known_by(Family::Lxd521));
+    assert!(uid.is_known_by(Release::Incus60) && !uid.is_known_by(Release::Lxd521));
 
     let reuse = find("lvm").unwrap().pool_key("lvm.vg.force_reuse").unwrap();
-    assert!(reuse.is_local(Family::Incus60) && !reuse.is_local(Family::Lxd50));
-    assert!(find("zfs").unwrap().pool_key("zfs.pool_name").unwrap().is_local(Family::Lxd50));
+    assert!(reuse.is_local(Release::Incus60) && !reuse.is_local(Release::Lxd50));
+    assert!(find("zfs").unwrap().pool_key("zfs.pool_name").unwrap().is_local(Release::Lxd50));
     let raw = find("linstor").unwrap();
     assert!(raw.pool_key("linstor.raw.a/b").is_some() && raw.pool_key("linstor.raw.").is_none());
     assert!(find("powerflex").unwrap().pool_key("powerflex.pool").unwrap().required);
@@ -169,7 +169,7 @@ fn keys_are_found_and_described() {
     assert_eq!(find("cephobject").unwrap().volume, []);
     // A shared key is known where both the key and the driver are.
     let shared = find("powerstore").unwrap().volume_key("snapshots.expiry").unwrap();
-    assert_eq!(shared.families, [Family::LxdLatest]);
+    assert_eq!(shared.releases, [Release::LxdLatest]);
 }
 
 #[test]
@@ -180,8 +180,8 @@ fn a_post_names_the_driver_of_its_config() {
 }
 
 #[test]
-fn families_have_names() {
-    let names: Vec<String> = Family::ALL.iter().map(ToString::to_string).collect();
+fn releases_have_names() {
+    let names: Vec<String> = Release::ALL.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["lxd-5.0", "lxd-5.21", "lxd-latest", "incus-6.0", "incus-latest"]);
-    assert_eq!(Family::Incus60.server(), ServerFamily::Incus);
+    assert_eq!(Release::Incus60.server(), ServerFamily::Incus);
 }

@@ -3,7 +3,7 @@
 //! On the latest Incus, with the API extension `storage_driver_truenas`.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind},
+    info::{DriverInfo, Key, Kind, Release},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -126,55 +126,55 @@ impl VolumeConfig {
 }
 
 pub(super) static INFO: DriverInfo = DriverInfo {
-    families: &[Family::IncusLatest],
+    releases: &[Release::IncusLatest],
     extension: Some("storage_driver_truenas"),
     remote: true,
     content_types: &[ContentType::Filesystem, ContentType::Block, ContentType::Iso],
     volume_types: &[VolumeType::Custom, VolumeType::Image, VolumeType::Container, VolumeType::VirtualMachine],
     pool: &[
-        shared::POOL_RSYNC_BWLIMIT.only(&[Family::IncusLatest]),
-        shared::POOL_RSYNC_COMPRESSION.only(&[Family::IncusLatest]),
-        shared::POOL_SOURCE.only(&[Family::IncusLatest]),
-        shared::POOL_SOURCE_WIPE.only(&[Family::IncusLatest]),
-        Key::new("truenas.allow_insecure", Kind::Bool).default("false").only(&[Family::IncusLatest]),
-        Key::new("truenas.api_key", Kind::Secret).only(&[Family::IncusLatest]),
-        Key::new("truenas.clone_copy", Kind::Bool).default("true").only(&[Family::IncusLatest]),
-        Key::new("truenas.config", Kind::Path).only(&[Family::IncusLatest]),
-        Key::new("truenas.dataset", Kind::Text).only(&[Family::IncusLatest]),
-        Key::new("truenas.force_reuse", Kind::Bool).default("false").only(&[Family::IncusLatest]),
-        Key::new("truenas.host", Kind::Text).only(&[Family::IncusLatest]),
-        Key::new("truenas.initiator", Kind::Text).only(&[Family::IncusLatest]),
-        Key::new("truenas.portal", Kind::Text).only(&[Family::IncusLatest]),
-        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Family::IncusLatest]),
+        shared::POOL_RSYNC_BWLIMIT.only(&[Release::IncusLatest]),
+        shared::POOL_RSYNC_COMPRESSION.only(&[Release::IncusLatest]),
+        shared::POOL_SOURCE.only(&[Release::IncusLatest]),
+        shared::POOL_SOURCE_WIPE.only(&[Release::IncusLatest]),
+        Key::new("truenas.allow_insecure", Kind::Bool).default("false").only(&[Release::IncusLatest]),
+        Key::new("truenas.api_key", Kind::Secret).only(&[Release::IncusLatest]),
+        Key::new("truenas.clone_copy", Kind::Bool).default("true").only(&[Release::IncusLatest]),
+        Key::new("truenas.config", Kind::Path).only(&[Release::IncusLatest]),
+        Key::new("truenas.dataset", Kind::Text).only(&[Release::IncusLatest]),
+        Key::new("truenas.force_reuse", Kind::Bool).default("false").only(&[Release::IncusLatest]),
+        Key::new("truenas.host", Kind::Text).only(&[Release::IncusLatest]),
+        Key::new("truenas.initiator", Kind::Text).only(&[Release::IncusLatest]),
+        Key::new("truenas.portal", Kind::Text).only(&[Release::IncusLatest]),
+        shared::POOL_VOLATILE_INITIAL_SOURCE.only(&[Release::IncusLatest]),
     ],
     volume: &[
         shared::VOLUME_BLOCK_CREATE_OPTIONS,
-        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Family::IncusLatest]),
-        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Family::IncusLatest]),
+        shared::VOLUME_BLOCK_FILESYSTEM.only(&[Release::IncusLatest]),
+        shared::VOLUME_BLOCK_MOUNT_OPTIONS.only(&[Release::IncusLatest]),
         shared::VOLUME_DEPENDENT,
-        shared::VOLUME_INITIAL_GID.only(&[Family::IncusLatest]),
-        shared::VOLUME_INITIAL_MODE.only(&[Family::IncusLatest]),
-        shared::VOLUME_INITIAL_UID.only(&[Family::IncusLatest]),
-        shared::VOLUME_SECURITY_SHARED.only(&[Family::IncusLatest]),
-        shared::VOLUME_SECURITY_SHIFTED.only(&[Family::IncusLatest]),
-        shared::VOLUME_SECURITY_UNMAPPED.only(&[Family::IncusLatest]),
-        shared::VOLUME_SIZE.only(&[Family::IncusLatest]),
-        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Family::IncusLatest]),
+        shared::VOLUME_INITIAL_GID.only(&[Release::IncusLatest]),
+        shared::VOLUME_INITIAL_MODE.only(&[Release::IncusLatest]),
+        shared::VOLUME_INITIAL_UID.only(&[Release::IncusLatest]),
+        shared::VOLUME_SECURITY_SHARED.only(&[Release::IncusLatest]),
+        shared::VOLUME_SECURITY_SHIFTED.only(&[Release::IncusLatest]),
+        shared::VOLUME_SECURITY_UNMAPPED.only(&[Release::IncusLatest]),
+        shared::VOLUME_SIZE.only(&[Release::IncusLatest]),
+        shared::VOLUME_SNAPSHOTS_EXPIRY.only(&[Release::IncusLatest]),
         shared::VOLUME_SNAPSHOTS_EXPIRY_MANUAL,
-        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Family::IncusLatest]),
-        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Family::IncusLatest]),
-        Key::new("truenas.blocksize", Kind::Size).only(&[Family::IncusLatest]).pool_default(),
+        shared::VOLUME_SNAPSHOTS_PATTERN.only(&[Release::IncusLatest]),
+        shared::VOLUME_SNAPSHOTS_SCHEDULE.only(&[Release::IncusLatest]),
+        Key::new("truenas.blocksize", Kind::Size).only(&[Release::IncusLatest]).pool_default(),
         Key::new("truenas.remove_snapshots", Kind::Bool)
             .default("false")
-            .only(&[Family::IncusLatest])
+            .only(&[Release::IncusLatest])
             .pool_default(),
         Key::new("truenas.use_refquota", Kind::Bool)
             .default("false")
-            .only(&[Family::IncusLatest])
+            .only(&[Release::IncusLatest])
             .pool_default(),
-        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Family::IncusLatest]),
-        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Family::IncusLatest]),
-        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Family::IncusLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_LAST.only(&[Release::IncusLatest]),
+        shared::VOLUME_VOLATILE_IDMAP_NEXT.only(&[Release::IncusLatest]),
+        shared::VOLUME_VOLATILE_ROOTFS_SIZE.only(&[Release::IncusLatest]),
     ],
     ..DriverInfo::empty("truenas")
 };

@@ -3,7 +3,7 @@
 //! On every server.
 
 use super::{
-    info::{DriverInfo, Family, Key, Kind, Scope},
+    info::{DriverInfo, Key, Kind, Release, Scope},
     shared,
 };
 use crate::{ContentType, VolumeType};
@@ -186,7 +186,7 @@ pub(super) static INFO: DriverInfo = DriverInfo {
     optimized_backup: true,
     content_types: &[ContentType::Filesystem, ContentType::Block, ContentType::Iso],
     volume_types: &[VolumeType::Custom, VolumeType::Image, VolumeType::Container, VolumeType::VirtualMachine],
-    buckets: &[Family::Lxd521, Family::Incus60, Family::IncusLatest],
+    buckets: &[Release::Lxd521, Release::Incus60, Release::IncusLatest],
     pool: &[
         shared::POOL_RSYNC_BWLIMIT,
         shared::POOL_RSYNC_COMPRESSION,
@@ -194,10 +194,10 @@ pub(super) static INFO: DriverInfo = DriverInfo {
         Key::new("source", Kind::Text).scope(Scope::Local).immutable(),
         shared::POOL_SOURCE_RECOVER,
         Key::new("source.wipe", Kind::Bool).default("false").scope(Scope::Local).only(&[
-            Family::Lxd521,
-            Family::LxdLatest,
-            Family::Incus60,
-            Family::IncusLatest,
+            Release::Lxd521,
+            Release::LxdLatest,
+            Release::Incus60,
+            Release::IncusLatest,
         ]),
         shared::POOL_VOLATILE_INITIAL_SOURCE,
         Key::new("zfs.clone_copy", Kind::Choice(&["true", "false", "rebase"])).default("true"),
@@ -206,19 +206,19 @@ pub(super) static INFO: DriverInfo = DriverInfo {
     ],
     volume: &[
         Key::new("block.create_options", Kind::Text)
-            .only(&[Family::IncusLatest])
+            .only(&[Release::IncusLatest])
             .extension("storage_create_options")
             .condition("volumes with a filesystem and `zfs.block_mode`")
             .pool_default(),
         Key::new("block.filesystem", Kind::Choice(&["btrfs", "ext4", "xfs"]))
             .default("ext4")
-            .only(&[Family::Lxd521, Family::LxdLatest, Family::Incus60, Family::IncusLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest, Release::Incus60, Release::IncusLatest])
             .condition("volumes with a filesystem and `zfs.block_mode`")
             .immutable()
             .pool_default(),
         Key::new("block.mount_options", Kind::Text)
             .default("discard")
-            .only(&[Family::Lxd521, Family::LxdLatest, Family::Incus60, Family::IncusLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest, Release::Incus60, Release::IncusLatest])
             .condition("volumes with a filesystem and `zfs.block_mode`")
             .pool_default(),
         shared::VOLUME_DEPENDENT,
@@ -239,18 +239,18 @@ pub(super) static INFO: DriverInfo = DriverInfo {
         shared::VOLUME_VOLATILE_ROOTFS_SIZE,
         shared::VOLUME_VOLATILE_UUID,
         Key::new("zfs.block_mode", Kind::Bool)
-            .only(&[Family::Lxd521, Family::LxdLatest, Family::Incus60, Family::IncusLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest, Release::Incus60, Release::IncusLatest])
             .extension("zfs_block_mode")
             .pool_default(),
         Key::new("zfs.blocksize", Kind::Size).pool_default(),
         Key::new("zfs.delegate", Kind::Bool)
-            .only(&[Family::Lxd521, Family::LxdLatest, Family::Incus60, Family::IncusLatest])
+            .only(&[Release::Lxd521, Release::LxdLatest, Release::Incus60, Release::IncusLatest])
             .extension("zfs_delegate")
             .condition("with ZFS 2.2 or later")
             .pool_default(),
         Key::new("zfs.promote", Kind::Bool)
             .default("false")
-            .only(&[Family::LxdLatest])
+            .only(&[Release::LxdLatest])
             .extension("storage_zfs_promote")
             .pool_default(),
         Key::new("zfs.remove_snapshots", Kind::Bool).default("false").pool_default(),
@@ -260,7 +260,7 @@ pub(super) static INFO: DriverInfo = DriverInfo {
     bucket: &[
         shared::BUCKET_SIZE,
         Key::new("volatile.uuid", Kind::Uuid)
-            .only(&[Family::Lxd521])
+            .only(&[Release::Lxd521])
             .extension("storage_volatile_uuid")
             .immutable()
             .computed(),

@@ -7,17 +7,17 @@ use std::{
 
 use crate::{Error, ErrorKind};
 
-/// Whose config it is.
+/// A command line client: whose config it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "there are two")]
-pub enum Family {
+pub enum Cli {
     /// `lxc`, the client of LXD.
-    Lxd,
+    Lxc,
     /// `incus`.
     Incus,
 }
 
-/// What the environment says about a family's config.
+/// What the environment says about a command line client's config.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Places {
     pub(crate) folder: PathBuf,
@@ -27,7 +27,7 @@ pub(crate) struct Places {
     pub(crate) default_remote: Option<String>,
 }
 
-impl Family {
+impl Cli {
     /// Where the command line client looks, by these variables and by what exists.
     pub(crate) fn places(
         self,
@@ -36,7 +36,7 @@ impl Family {
     ) -> Result<Places, Error> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let (own, global, remote) = match self {
-            Self::Lxd => ("LXD_CONF", "LXD_GLOBAL_CONF", "LXC_REMOTE"),
+            Self::Lxc => ("LXD_CONF", "LXD_GLOBAL_CONF", "LXC_REMOTE"),
             Self::Incus => ("INCUS_CONF", "INCUS_GLOBAL_CONF", "INCUS_REMOTE"),
         };
         let folder = match (variable(own), variable("HOME")) {
@@ -48,7 +48,7 @@ impl Family {
             }
         };
         let shared = variable(global).unwrap_or_else(|| match self {
-            Self::Lxd => "/etc/lxd".into(),
+            Self::Lxc => "/etc/lxd".into(),
             Self::Incus => "/etc/incus".into(),
         });
         let default_remote = variable(remote).and_then(|name| name.into_string().ok());
@@ -58,9 +58,9 @@ impl Family {
     fn default_folder(self, home: &Path, exists: impl Fn(&Path) -> bool) -> PathBuf {
         let snap = home.join("snap/lxd/common/config");
         match self {
-            Self::Lxd if exists(&snap) => snap,
+            Self::Lxc if exists(&snap) => snap,
             // Neither client follows XDG_CONFIG_HOME.
-            Self::Lxd => home.join(".config/lxc"),
+            Self::Lxc => home.join(".config/lxc"),
             Self::Incus => home.join(".config/incus"),
         }
     }
@@ -70,27 +70,24 @@ impl Family {
 mod tests {
     use super::*;
 
-    fn folder(family: Family, variables: &[(&str, &str)], exists: bool) -> Result<String, ErrorKind> {
+    fn folder(cli: Cli, variables: &[(&str, &str)], exists: bool) -> Result<String, ErrorKind> {
         let lookup = |name: &str| {
             variables.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from(value))
         };
-        let places = family.places(lookup, |_| exists).map_err(|error| error.kind())?;
+        let places = cli.places(lookup, |_| exists).map_err(|error| error.kind())?;
         Ok(places.folder.display().to_string())
     }
 
     #[test]
     fn the_folder_is_found_as_the_command_line_clients_find_it() {
         let home = ("HOME", "/h");
-        assert_eq!(folder(Family::Lxd, &[home], false).unwrap(), "/h/.config/lxc");
-        assert_eq!(folder(Family::Lxd, &[home], true).unwrap(), "/h/snap/lxd/common/config");
-        assert_eq!(folder(Family::Lxd, &[home, ("LXD_CONF", "/l")], true).unwrap(), "/l");
-        assert_eq!(folder(Family::Incus, &[home, ("LXD_CONF", "/l")], true).unwrap(), "/h/.config/incus");
-        assert_eq!(
-            folder(Family::Incus, &[home, ("XDG_CONFIG_HOME", "/x")], true).unwrap(),
-            "/h/.config/incus"
-        );
-        assert_eq!(folder(Family::Incus, &[("INCUS_CONF", "/i")], true).unwrap(), "/i");
-        assert_eq!(folder(Family::Incus, &[("INCUS_CONF", "")], true), Err(ErrorKind::NoFolder));
+        assert_eq!(folder(Cli::Lxc, &[home], false).unwrap(), "/h/.config/lxc");
+        assert_eq!(folder(Cli::Lxc, &[home], true).unwrap(), "/h/snap/lxd/common/config");
+        assert_eq!(folder(Cli::Lxc, &[home, ("LXD_CONF", "/l")], true).unwrap(), "/l");
+        assert_eq!(folder(Cli::Incus, &[home, ("LXD_CONF", "/l")], true).unwrap(), "/h/.config/incus");
+        assert_eq!(folder(Cli::Incus, &[home, ("XDG_CONFIG_HOME", "/x")], true).unwrap(), "/h/.config/incus");
+        assert_eq!(folder(Cli::Incus, &[("INCUS_CONF", "/i")], true).unwrap(), "/i");
+        assert_eq!(folder(Cli::Incus, &[("INCUS_CONF", "")], true), Err(ErrorKind::NoFolder));
     }
 
     #[test]
@@ -101,9 +98,9 @@ mod tests {
             "LXD_GLOBAL_CONF" => Some("/g".into()),
             _ => None,
         };
-        let places = Family::Lxd.places(lookup, |_| false).unwrap();
+        let places = Cli::Lxc.places(lookup, |_| false).unwrap();
         assert_eq!((places.shared, places.default_remote), ("/g".into(), Some("prod".to_owned())));
-        let places = Family::Incus.places(lookup, |_| false).unwrap();
+        let places = Cli::Incus.places(lookup, |_| false).unwrap();
         assert_eq!((places.shared, places.default_remote), ("/etc/incus".into(), None));
     }
 }

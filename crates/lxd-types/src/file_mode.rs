@@ -2,9 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
-/// The permissions of a folder, as the key `initial.mode` holds them: `711`, in octal digits.
+/// The permissions of a file or folder, in octal digits: `711`.
 ///
-/// Servers take any octal number, even one below zero; here it is what permissions can be.
+/// The key `initial.mode` holds those of a new volume's topmost folder; there servers take any octal number, even one below
+/// zero, and here it is what permissions can be. [`FileOptions`](crate::FileOptions) give them to a file or folder inside a
+/// volume, and [`FileInfo`](crate::FileInfo) says which it has.
 ///
 /// ```
 /// use lxd_types::FileMode;

@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use http::{Method, StatusCode, Uri};
 use lxd_transport::{Phase, Reached};
-use lxd_types::Secret;
+use lxd_types::{ParseError, Secret, ValueError};
 
 use crate::{classify, conceal::conceal};
 
@@ -414,6 +414,34 @@ impl StdError for Error {
     }
 }
 
+/// A key that a server's config has, with a value that is none for it: [`Decode`](ErrorKind::Decode).
+///
+/// ```no_run
+/// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
+/// let size = volume.get().await?.config().size("size")?;
+/// # Ok(()) }
+/// ```
+impl From<ValueError> for Error {
+    fn from(error: ValueError) -> Self {
+        Self::new(ErrorKind::Decode, error.to_string()).with_source(error)
+    }
+}
+
+/// Text of the caller's that is no size, time or the like: [`InvalidInput`](ErrorKind::InvalidInput).
+///
+/// ```
+/// # fn example(asked_for: &str) -> Result<(), lxd_storage::Error> {
+/// use lxd_storage::types::{Size, StorageVolumesPost};
+///
+/// let data = StorageVolumesPost::new("data").with_size(asked_for.parse::<Size>()?);
+/// # Ok(()) }
+/// ```
+impl From<ParseError> for Error {
+    fn from(error: ParseError) -> Self {
+        Self::invalid(error.to_string()).with_source(error)
+    }
+}
+
 impl From<lxd_transport::Error> for Error {
     fn from(error: lxd_transport::Error) -> Self {
         use lxd_transport::ErrorKind as Transport;
@@ -473,6 +501,18 @@ mod tests {
         assert!(request(Method::PUT).is_retry_safe());
         assert!(!request(Method::PUT).with_reached(Reached::Maybe).is_retry_safe());
         assert!(request(Method::GET).with_reached(Reached::Maybe).is_retry_safe());
+    }
+
+    #[test]
+    fn values_of_servers_and_text_of_callers_differ_in_kind() {
+        let config: lxd_types::Config = [("size", "ten")].into();
+        let read = || -> Result<_, Error> { Ok(config.size("size")?) };
+        let error = read().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(error.to_string().contains(r#"config key "size""#), "{error}");
+        assert_eq!(format!("{error:#}"), error.to_string());
+        let parse = || -> Result<_, Error> { Ok("ten".parse::<lxd_types::Size>()?) };
+        assert_eq!(parse().unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{FileMode, Lifespan, NamePattern, Schedule, Size};
+use crate::{FileMode, Lifespan, NamePattern, ParseError, Schedule, Size};
 
 /// Configuration keys and values, strings on both sides, ordered by key so that output is stable.
 ///
@@ -25,7 +25,7 @@ use crate::{FileMode, Lifespan, NamePattern, Schedule, Size};
 /// assert_eq!(config.volume_defaults().collect::<Vec<_>>(), [("size", "1GiB")]);
 /// config.set("user.owner", "backup");
 /// assert_eq!(config.text("user.owner"), Some("backup"));
-/// # Ok::<(), lxd_types::config::ValueError>(())
+/// # Ok::<(), lxd_types::ValueError>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Config(BTreeMap<String, String>);
@@ -63,7 +63,7 @@ impl Config {
     /// [`ValueError`] for other text, and for numbers below zero.
     pub fn int(&self, key: &str) -> Result<Option<u64>, ValueError> {
         self.parsed(key, |text| {
-            text.parse().map_err(|_| format!("{text:?} is not a whole number from zero on"))
+            text.parse().map_err(|_| ParseError::new(text, "is not a whole number from zero on"))
         })
     }
 
@@ -114,12 +114,12 @@ impl Config {
         items.map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
     }
 
-    fn parsed<T, E: fmt::Display>(
+    fn parsed<T>(
         &self,
         key: &str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
+        parse: impl FnOnce(&str) -> Result<T, ParseError>,
     ) -> Result<Option<T>, ValueError> {
-        let failed = |problem: E| ValueError { key: key.to_owned(), problem: problem.to_string() };
+        let failed = |problem| ValueError { key: key.to_owned(), problem };
         self.text(key).map(|text| parse(text).map_err(failed)).transpose()
     }
 
@@ -145,14 +145,14 @@ impl Config {
     }
 }
 
-fn parse_bool(text: &str) -> Result<bool, String> {
+fn parse_bool(text: &str) -> Result<bool, ParseError> {
     let is_one_of = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     if is_one_of(["true", "1", "yes", "on"]) {
         Ok(true)
     } else if is_one_of(["false", "0", "no", "off"]) {
         Ok(false)
     } else {
-        Err(format!("{text:?} is neither true nor false"))
+        Err(ParseError::new(text, "is neither true nor false"))
     }
 }
 
@@ -160,7 +160,7 @@ fn parse_bool(text: &str) -> Result<bool, String> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueError {
     key: String,
-    problem: String,
+    problem: ParseError,
 }
 
 impl ValueError {
@@ -168,6 +168,12 @@ impl ValueError {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// What is wrong with the value.
+    #[must_use]
+    pub fn problem(&self) -> &ParseError {
+        &self.problem
     }
 }
 

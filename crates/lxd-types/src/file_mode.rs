@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::ParseError;
+
 /// The permissions of a file or folder, in octal digits: `711`.
 ///
 /// The key `initial.mode` holds those of a new volume's topmost folder; there servers take any octal number, even one below
@@ -14,7 +16,7 @@ use std::{fmt, str::FromStr};
 /// assert_eq!(FileMode::new(0o750).unwrap().to_string(), "750");
 /// assert_eq!("0750".parse::<FileMode>()?.bits(), 0o750);
 /// assert!("789".parse::<FileMode>().is_err());
-/// # Ok::<(), lxd_types::file_mode::ParseModeError>(())
+/// # Ok::<(), lxd_types::ParseError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileMode(u16);
@@ -40,28 +42,15 @@ impl fmt::Display for FileMode {
 }
 
 impl FromStr for FileMode {
-    type Err = ParseModeError;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, ParseModeError> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         // Of what `from_str_radix` takes, the sign is not for permissions.
         let bits = u16::from_str_radix(text, 8).ok().filter(|_| !text.starts_with('+'));
-        bits.and_then(Self::new).ok_or_else(|| ParseModeError { text: text.to_owned() })
+        bits.and_then(Self::new)
+            .ok_or_else(|| ParseError::new(text, "is not a set of permissions in octal digits, at most 7777"))
     }
 }
-
-/// Text that is not a set of permissions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseModeError {
-    text: String,
-}
-
-impl fmt::Display for ParseModeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a set of permissions in octal digits, at most 7777", self.text)
-    }
-}
-
-impl std::error::Error for ParseModeError {}
 
 #[cfg(test)]
 mod tests {

@@ -55,6 +55,7 @@ mod open_enum;
 mod setters;
 
 mod beside;
+mod parse_error;
 
 pub mod backup;
 pub mod bitmap;
@@ -96,7 +97,7 @@ pub use self::{
     bucket_backup::{StorageBucketBackup, StorageBucketBackupPost, StorageBucketBackupsPost},
     bucket_full::StorageBucketFull,
     cluster::{ClusterMember, ClusterMemberState, MemberStatus},
-    config::Config,
+    config::{Config, ValueError},
     envelope::{Envelope, ResponseType},
     event::{Event, EventType, Lifecycle, LifecycleAction, Requestor},
     expiry::Expiry,
@@ -105,6 +106,7 @@ pub use self::{
     lifespan::Lifespan,
     name_pattern::NamePattern,
     operation::{Operation, OperationClass, StatusCode},
+    parse_error::ParseError,
     patch::Patch,
     pool::{
         PoolInodes, PoolSpace, PoolStatus, ResourcesStoragePool, StoragePool, StoragePoolPut,

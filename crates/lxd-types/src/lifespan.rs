@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::ParseError;
+
 /// How long snapshots live, as the key `snapshots.expiry` holds it: `1M 2H 3d` is a minute, two hours and three days.
 ///
 /// Months and years are those of the calendar, so this is no number of seconds. Parsing follows the servers: a number
@@ -14,7 +16,7 @@ use std::{fmt, str::FromStr};
 /// assert_eq!(kept.to_string(), "12H 2w");
 /// assert_eq!("2w 12H".parse::<Lifespan>()?, kept);
 /// assert_eq!("2W".parse::<Lifespan>().unwrap_err().to_string(), "\"2W\" is not a lifespan: \"2W\" is no number with one of S, M, H, d, w, m, y");
-/// # Ok::<(), lxd_types::lifespan::ParseLifespanError>(())
+/// # Ok::<(), lxd_types::ParseError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Lifespan([u64; 7]);
@@ -69,50 +71,25 @@ impl fmt::Display for Lifespan {
 }
 
 impl FromStr for Lifespan {
-    type Err = ParseLifespanError;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, ParseLifespanError> {
-        let fail = |problem| ParseLifespanError { text: text.to_owned(), problem };
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let fail = |problem: String| ParseError::new(text, format!("is not a lifespan: {problem}"));
         let mut counts = [None; 7];
         for word in text.trim().split(' ') {
-            let no_field = || fail(Problem::NoField(word.to_owned()));
+            let no_field = || fail(format!("{word:?} is no number with one of S, M, H, d, w, m, y"));
             let unit = word.chars().next_back().ok_or_else(no_field)?;
             let index = UNITS.iter().position(|known| *known == unit).ok_or_else(no_field)?;
             let digits = word.strip_suffix(unit).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
             let count = digits.and_then(|digits| digits.parse::<i64>().ok()).ok_or_else(no_field)?;
             let field = counts.get_mut(index).ok_or_else(no_field)?;
             if field.replace(count.unsigned_abs()).is_some() {
-                return Err(fail(Problem::Twice(unit)));
+                return Err(fail(format!("the unit {unit} is there twice")));
             }
         }
         Ok(Self(counts.map(Option::unwrap_or_default)))
     }
 }
-
-/// Text that is not a lifespan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseLifespanError {
-    text: String,
-    problem: Problem,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Problem {
-    NoField(String),
-    Twice(char),
-}
-
-impl fmt::Display for ParseLifespanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a lifespan: ", self.text)?;
-        match &self.problem {
-            Problem::NoField(word) => write!(f, "{word:?} is no number with one of S, M, H, d, w, m, y"),
-            Problem::Twice(unit) => write!(f, "the unit {unit} is there twice"),
-        }
-    }
-}
-
-impl std::error::Error for ParseLifespanError {}
 
 #[cfg(test)]
 mod tests {

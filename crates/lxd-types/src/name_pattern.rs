@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::ParseError;
+
 /// How the server names snapshots, as the key `snapshots.pattern` holds it: `snap%d`, or a template such as
 /// `{{ creation_date|date:'2006-01-02' }}`.
 ///
@@ -14,7 +16,7 @@ use std::{fmt, str::FromStr};
 /// let pattern: NamePattern = "nightly-%d".parse()?;
 /// assert!(pattern.counts());
 /// assert!("a%d-b%d".parse::<NamePattern>().is_err());
-/// # Ok::<(), lxd_types::name_pattern::ParsePatternError>(())
+/// # Ok::<(), lxd_types::ParseError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NamePattern(String);
@@ -40,10 +42,10 @@ impl fmt::Display for NamePattern {
 }
 
 impl FromStr for NamePattern {
-    type Err = ParsePatternError;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, ParsePatternError> {
-        let fail = |problem| Err(ParsePatternError { text: text.to_owned(), problem });
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let fail = |problem| Err(ParseError::new(text, format!("is not a pattern for names: {problem}")));
         if text.is_empty() {
             return fail("it is empty");
         }
@@ -56,21 +58,6 @@ impl FromStr for NamePattern {
         Ok(Self(text.to_owned()))
     }
 }
-
-/// Text that is not a pattern for names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParsePatternError {
-    text: String,
-    problem: &'static str,
-}
-
-impl fmt::Display for ParsePatternError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a pattern for names: {}", self.text, self.problem)
-    }
-}
-
-impl std::error::Error for ParsePatternError {}
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
+use crate::ParseError;
+
 /// When the server takes snapshots, as the key `snapshots.schedule` holds it: an alias, a cron expression of five
 /// fields, or several of both with `, ` between them.
 ///
@@ -17,7 +19,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 /// assert_eq!(schedule.triggers().collect::<Vec<_>>(), ["@daily", "0 */6 * * mon-fri"]);
 /// assert_eq!(Schedule::HOURLY.as_str(), "@hourly");
 /// assert!("@never".parse::<Schedule>().is_err()); // that alias is for instances: leave the key out instead
-/// # Ok::<(), lxd_types::schedule::ParseScheduleError>(())
+/// # Ok::<(), lxd_types::ParseError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Schedule(Cow<'static, str>);
@@ -56,12 +58,16 @@ impl fmt::Display for Schedule {
 }
 
 impl FromStr for Schedule {
-    type Err = ParseScheduleError;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, ParseScheduleError> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         match text.split(", ").find(|trigger| !is_trigger(trigger)) {
             None => Ok(Self(Cow::Owned(text.to_owned()))),
-            Some(trigger) => Err(ParseScheduleError { trigger: trigger.to_owned() }),
+            Some(trigger) => {
+                let aliases = ALIASES.join(", ");
+                let complaint = format!("is neither a cron expression of five fields nor one of {aliases}");
+                Err(ParseError::new(trigger, complaint))
+            }
         }
     }
 }
@@ -104,25 +110,6 @@ impl Field {
         named.or_else(|| text.parse().ok()).filter(|value| (self.0..=self.1).contains(value))
     }
 }
-
-/// Text that is not a schedule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseScheduleError {
-    trigger: String,
-}
-
-impl fmt::Display for ParseScheduleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is neither a cron expression of five fields nor one of {}",
-            self.trigger,
-            ALIASES.join(", ")
-        )
-    }
-}
-
-impl std::error::Error for ParseScheduleError {}
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::ParseError;
+
 /// A number of bytes, as config keys such as `size` hold it: `10GiB`, `500MB`, `1048576`.
 ///
 /// Parsing follows the servers exactly: decimal digits, then nothing, `B`, ` bytes`, or one of `kB MB GB TB PB EB`
@@ -18,7 +20,7 @@ use std::{fmt, str::FromStr};
 /// assert_eq!("500MB".parse::<Size>()?.bytes(), 500_000_000);
 /// assert_eq!(Size::mib(1536).to_string(), "1536MiB");
 /// assert_eq!("10 GiB".parse::<Size>().unwrap_err().to_string(), "\"10 GiB\" is not a size: unknown unit \" GiB\"");
-/// # Ok::<(), lxd_types::size::ParseSizeError>(())
+/// # Ok::<(), lxd_types::ParseError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size(i64);
@@ -112,54 +114,27 @@ impl fmt::Display for Size {
 }
 
 impl FromStr for Size {
-    type Err = ParseSizeError;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, ParseSizeError> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         if text.is_empty() {
             return Ok(Self(0));
         }
-        let fail = |problem| Err(ParseSizeError { text: text.to_owned(), problem });
+        let fail = |problem: &str| Err(ParseError::new(text, format!("is not a size: {problem}")));
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, suffix) = text.split_at(digits);
         if number.is_empty() {
-            return fail(Problem::NoDigits);
+            return fail("it has to begin with a digit");
         }
         let Some((_, unit)) = UNITS.iter().find(|(name, _)| *name == suffix) else {
-            return fail(Problem::UnknownUnit(suffix.to_owned()));
+            return fail(&format!("unknown unit {suffix:?}"));
         };
         match number.parse::<i64>().ok().and_then(|number| number.checked_mul(*unit)) {
             Some(bytes) => Ok(Self(bytes)),
-            None => fail(Problem::TooLarge),
+            None => fail("it is over 2^63-1 bytes"),
         }
     }
 }
-
-/// Text that is not a size by LXD's rules.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseSizeError {
-    text: String,
-    problem: Problem,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Problem {
-    NoDigits,
-    UnknownUnit(String),
-    TooLarge,
-}
-
-impl fmt::Display for ParseSizeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a size: ", self.text)?;
-        match &self.problem {
-            Problem::NoDigits => f.write_str("it has to begin with a digit"),
-            Problem::UnknownUnit(unit) => write!(f, "unknown unit {unit:?}"),
-            Problem::TooLarge => f.write_str("it is over 2^63-1 bytes"),
-        }
-    }
-}
-
-impl std::error::Error for ParseSizeError {}
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,8 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::ParseError;
+
 /// A point in time with nanoseconds and the offset it was written with.
 ///
 /// It is our own type so that no feature can change what a field holds; it converts to and from [`SystemTime`], and
@@ -21,7 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// assert_eq!(time.to_string(), "2026-08-22T10:15:30.25+02:00");
 /// assert_eq!(time, "2026-08-22T08:15:30.25Z".parse()?);
 /// assert_eq!(time.unix_seconds(), 1_787_386_530);
-/// # Ok::<(), lxd_types::timestamp::ParseTimestampError>(())
+/// # Ok::<(), lxd_types::ParseError>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct Timestamp {
@@ -54,7 +56,7 @@ impl Timestamp {
     /// use lxd_types::Timestamp;
     ///
     /// assert!(Timestamp::now() > "2025-01-01T00:00:00Z".parse()?);
-    /// # Ok::<(), lxd_types::timestamp::ParseTimestampError>(())
+    /// # Ok::<(), lxd_types::ParseError>(())
     /// ```
     #[must_use]
     pub fn now() -> Self {
@@ -133,11 +135,11 @@ impl From<Timestamp> for SystemTime {
 }
 
 impl TryFrom<SystemTime> for Timestamp {
-    type Error = ParseTimestampError;
+    type Error = ParseError;
 
     /// # Errors
-    /// [`ParseTimestampError`] outside the years 0 to 9999.
-    fn try_from(time: SystemTime) -> Result<Self, ParseTimestampError> {
+    /// [`ParseError`] outside the years 0 to 9999.
+    fn try_from(time: SystemTime) -> Result<Self, ParseError> {
         let (seconds, nanos) = match time.duration_since(UNIX_EPOCH) {
             Ok(after) => (i64::try_from(after.as_secs()).ok(), after.subsec_nanos()),
             Err(before) => {
@@ -149,7 +151,7 @@ impl TryFrom<SystemTime> for Timestamp {
         };
         seconds
             .and_then(|seconds| Self::from_unix(seconds, nanos))
-            .ok_or_else(|| ParseTimestampError { text: format!("{time:?}") })
+            .ok_or_else(|| not_a_time(format!("{time:?}")))
     }
 }
 
@@ -181,11 +183,15 @@ impl fmt::Debug for Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = ParseTimestampError;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
-        parse(text.as_bytes()).ok_or_else(|| ParseTimestampError { text: text.to_owned() })
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        parse(text.as_bytes()).ok_or_else(|| not_a_time(text))
     }
+}
+
+fn not_a_time(text: impl Into<String>) -> ParseError {
+    ParseError::new(text, "is not an RFC 3339 time of the years 0 to 9999")
 }
 
 fn parse(text: &[u8]) -> Option<Timestamp> {
@@ -314,20 +320,6 @@ impl<'de> Deserialize<'de> for ZeroIsNone {
         deserializer.deserialize_str(TextVisitor)
     }
 }
-
-/// Text that is not an RFC 3339 time of the years 0 to 9999.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseTimestampError {
-    text: String,
-}
-
-impl fmt::Display for ParseTimestampError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not an RFC 3339 time", self.text)
-    }
-}
-
-impl std::error::Error for ParseTimestampError {}
 
 #[cfg(test)]
 mod tests {

@@ -156,8 +156,8 @@ macro_rules! key {
         $(#[$doc])*
         ///
         /// # Errors
-        /// [`ValueError`](crate::config::ValueError) where the text is something else.
-        pub fn $reader(&self) -> Result<Option<$type>, $crate::config::ValueError> {
+        /// [`ValueError`](crate::ValueError) where the text is something else.
+        pub fn $reader(&self) -> Result<Option<$type>, $crate::ValueError> {
             self.0.$kind($key)
         }
     };

@@ -70,7 +70,7 @@ fn wrong_values_are_errors_that_name_the_key() {
         config.snapshots_expiry().unwrap_err(),
         config.snapshots_schedule().unwrap_err(),
     ];
-    let named: Vec<&str> = keys.iter().map(crate::config::ValueError::key).collect();
+    let named: Vec<&str> = keys.iter().map(crate::ValueError::key).collect();
     assert_eq!(
         named,
         ["size", "security.shared", "initial.gid", "initial.mode", "snapshots.expiry", "snapshots.schedule"]

@@ -5,3 +5,4 @@
 mod answers;
 mod newer;
 mod script;
+mod secrets;

@@ -39,7 +39,7 @@ cases![
 ];
 
 /// Gives each server an address for buckets, once for all cases, and leaves it: the lab's servers are private.
-async fn ready(ctx: &Ctx) -> PoolHandle {
+pub(crate) async fn ready(ctx: &Ctx) -> PoolHandle {
     static ADDRESSES: [OnceCell<()>; 2] = [const { OnceCell::const_new() }; 2];
     ADDRESSES[usize::from(ctx.slot == Slot::Incus7)]
         .get_or_init(|| async {

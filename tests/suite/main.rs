@@ -33,6 +33,7 @@ mod snapshots;
 mod trust;
 mod typed_config;
 mod upgrade;
+mod uploads;
 mod volumes;
 
 use std::{
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         ("migration", migration::CASES),
         ("snapshots", snapshots::CASES),
         ("backups", backups::CASES),
+        ("uploads", uploads::CASES),
         ("blocking", blocking::CASES),
         ("buckets", buckets::CASES),
         ("no_buckets", no_buckets::CASES),

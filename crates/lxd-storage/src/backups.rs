@@ -1,9 +1,9 @@
 //! The backups of a volume that its server keeps: list, get, create.
 
-use lxd_types::{StorageVolumeBackup, StorageVolumeBackupsPost, Timestamp};
+use lxd_types::{BackupTarget, StorageVolumeBackup, StorageVolumeBackupsPost, Timestamp};
 
 use crate::{
-    Backup, Change, Error, VolumeHandle,
+    Backup, Change, Error, VolumeHandle, check,
     kept::{self, Packable},
     object::Address,
     pending::ChangeRequest,
@@ -68,14 +68,44 @@ impl Backups {
     ///
     /// # Errors
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`InvalidInput`](crate::ErrorKind::InvalidInput) for a volume of another
-    /// type than `custom`, an optimized backup from a driver that has none, a program that the server lacks;
+    /// type than `custom`, an optimized backup from a driver that has none, a program that the server lacks, one with a
+    /// target, which is for [`upload`](Self::upload);
     /// [`OperationFailed`](crate::ErrorKind::OperationFailed) where the disk is full.
     pub fn create(&self, backup: StorageVolumeBackupsPost) -> Change<Backup> {
-        let request = self.volume.packing(&backup);
+        let request = match backup.target {
+            None => self.volume.packing(&backup),
+            Some(_) => Err(Error::invalid("a backup with a target is not kept; `upload` is for those")),
+        };
         let volume = self.volume.clone();
         Change::new(self.volume.client(), request, move |done| async move {
             volume.backup(kept::name(backup.name, done)?).get().await
         })
+    }
+
+    /// Packs the volume straight into an object behind an S3 server (`POST .../backups`, always in the background).
+    /// Nothing of it passes through this program or stays on the server. Needs the API extension `backup_s3_upload`,
+    /// which Incus has since 6.0.5 and 6.14 and no LXD has; backups of buckets have no target on any server.
+    ///
+    /// No error or log shows the credentials, whoever it is that repeats them.
+    ///
+    /// ```no_run
+    /// # async fn example(volume: lxd_storage::VolumeHandle, secret: String) -> Result<(), lxd_storage::Error> {
+    /// use lxd_storage::types::{BackupTarget, StorageVolumeBackupsPost};
+    ///
+    /// let target = BackupTarget::s3("https://s3.example.org", "backups", "2026/data.tar.gz")
+    ///     .with_credentials("access", secret);
+    /// volume.backups().upload(StorageVolumeBackupsPost::automatic().volume_only(), target).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Before anything is sent, [`InvalidInput`](crate::ErrorKind::InvalidInput) for a target that is not whole, a backup
+    /// with a name or an expiry, and what [`create`](Self::create) refuses;
+    /// [`UnsupportedExtension`](crate::ErrorKind::UnsupportedExtension). What the S3 server says against it is an
+    /// [`OperationFailed`](crate::ErrorKind::OperationFailed).
+    pub fn upload(&self, mut backup: StorageVolumeBackupsPost, target: BackupTarget) -> Change<()> {
+        backup.target = Some(target);
+        Change::new(self.volume.client(), self.volume.packing(&backup), |_| async { Ok(()) })
     }
 }
 
@@ -95,6 +125,17 @@ impl Packable for VolumeHandle {
         }
         if post.optimized_storage {
             request = request.if_driver_packs(self.pool().scoped()?);
+        }
+        if let Some(target) = &post.target {
+            check::backup_target(target)?;
+            if !post.name.is_empty() || post.expires_at.is_some() {
+                let message = "a backup that is uploaded is not kept and has neither name nor expiry; \
+                               the target's `path` names it";
+                return Err(Error::invalid(message));
+            }
+            request = request
+                .needs("backup_s3_upload")
+                .hiding(vec![target.access_key.clone(), target.secret_key.clone()]);
         }
         Ok(request)
     }

@@ -1,6 +1,7 @@
 //! What is refused before it is sent. Everything else is the server's to judge.
 
-use lxd_types::{BucketKeyRole, Config, drivers};
+use http::Uri;
+use lxd_types::{BackupTarget, BucketKeyRole, Config, drivers};
 
 use crate::Error;
 
@@ -83,6 +84,37 @@ pub(crate) fn role(role: &BucketKeyRole) -> Result<(), Error> {
     Err(Error::invalid(message))
 }
 
+/// Refuses a target that no backup can be uploaded to: servers find out in the background, and leave out in silence what
+/// of the URL they have no use for.
+pub(crate) fn backup_target(target: &BackupTarget) -> Result<(), Error> {
+    let refuse = |why: String| Err(Error::invalid(format!("the backup cannot be uploaded: {why}")));
+    if target.protocol.is_unknown() {
+        return refuse(format!("there is no protocol {:?}, but \"s3\"", target.protocol.as_str()));
+    }
+    // Before anything quotes it.
+    if target.url.contains('@') {
+        return refuse("its URL has credentials in it, which belong into `with_credentials`".to_owned());
+    }
+    let uri: Uri = target.url.parse().unwrap_or_default();
+    let is_whole = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    if !is_whole || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        return refuse(format!(
+            "its URL must be like https://host:port, without a path, not {:?}",
+            target.url
+        ));
+    }
+    if target.bucket_name.is_empty() || target.bucket_name.contains('/') {
+        return refuse(format!("{:?} is no name of a bucket", target.bucket_name));
+    }
+    if target.path.is_empty() {
+        return refuse("the object has no name (`path`)".to_owned());
+    }
+    if target.access_key.is_empty() || target.secret_key.is_empty() {
+        return refuse("a key is missing (`with_credentials`)".to_owned());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +148,34 @@ mod tests {
         assert!(role(&BucketKeyRole::Admin).is_ok() && role(&"read-only".into()).is_ok());
         assert!(role(&"boss".into()).unwrap_err().to_string().contains("boss"));
         assert!(role(&BucketKeyRole::default()).is_err());
+    }
+
+    #[test]
+    fn a_target_of_a_backup_is_whole() {
+        let target = |url: &str, bucket: &str, path: &str| {
+            BackupTarget::s3(url, bucket, path).with_credentials("access", "secret")
+        };
+        for url in ["https://s3.example.org", "http://[::1]:9000/", "https://10.0.0.7:9000"] {
+            backup_target(&target(url, "b", "a/b c.tar")).unwrap();
+        }
+        let mut ftp = target("https://h", "b", "p");
+        ftp.protocol = "ftp".into();
+        for (target, why) in [
+            (target("", "b", "p"), "https://host:port"),
+            (target("h:9000", "b", "p"), "https://host:port"),
+            (target("ftp://h", "b", "p"), "https://host:port"),
+            (target("https://h/folder", "b", "p"), "without a path"),
+            (target("https://h?a=b", "b", "p"), "without a path"),
+            (target("https://user:t0psecret@h", "b", "p"), "with_credentials"),
+            (target("https://h", "", "p"), "bucket"),
+            (target("https://h", "b/c", "p"), "\"b/c\""),
+            (target("https://h", "b", ""), "`path`"),
+            (BackupTarget::s3("https://h", "b", "p"), "with_credentials"),
+            (ftp, "\"ftp\""),
+        ] {
+            let text = backup_target(&target).unwrap_err().to_string();
+            assert!(text.contains(why) && !text.contains("t0psecret"), "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Work that the server may do in the background: [`Change`] before it is asked for, [`Pending`] afterwards.
 
 use std::{
+    borrow::Cow,
     fmt,
     future::{Future, IntoFuture},
     pin::Pin,
@@ -16,6 +17,7 @@ use crate::{
     Client, ETag, Error, ErrorKind,
     cancelling::CancelOnDrop,
     check,
+    conceal::conceal,
     exchange::{Answer, Call},
     route::Route,
     transfer::Upload,
@@ -384,6 +386,9 @@ impl<T: Send + 'static> Pending<T> {
             && !operation.status_code.is_final()
         {
             **operation = wait::look(&self.client, &operation.id).await?;
+            if let Cow::Owned(text) = conceal(&operation.err, &self.secrets) {
+                operation.err = text;
+            }
             if operation.status_code.is_final() {
                 self.cancel = None;
             }
@@ -447,11 +452,12 @@ impl<T: Send + 'static> Pending<T> {
         let done = match state {
             State::Done(answer) => Done::AtOnce(answer),
             State::Running(operation) => {
-                let ended = wait::wait(&client, *operation, watch.deadline, watch.on_progress).await;
+                let ended =
+                    wait::wait(&client, *operation, watch.deadline, watch.on_progress, &secrets).await;
                 if let Some(cancel) = &mut cancel {
                     cancel.note(&ended);
                 }
-                Done::Operation(Box::new(ended.map_err(|error| error.without_secrets(&secrets))?))
+                Done::Operation(Box::new(ended?))
             }
         };
         finish(done).await

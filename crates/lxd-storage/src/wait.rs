@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use lxd_transport::{Limits, Reached};
-use lxd_types::{Operation, Progress};
+use lxd_types::{Operation, Progress, Secret};
 use tokio::time::Instant;
 
 use crate::{Client, Error, ErrorKind, exchange::Call, route::Route};
@@ -37,15 +37,16 @@ const SLICE_IS_OVER: &str = "context deadline exceeded";
 /// Calls back with progress.
 pub(crate) type OnProgress = Box<dyn FnMut(&Progress) + Send>;
 
-/// Waits until the operation ends, at most until the deadline. `Ok` is success.
+/// Waits until the operation ends, at most until the deadline. `Ok` is success. No error or log shows the secrets.
 pub(crate) async fn wait(
     client: &Client,
     operation: Operation,
     deadline: Option<Duration>,
     on_progress: Option<OnProgress>,
+    secrets: &[Secret],
 ) -> Result<Operation, Error> {
     let id = operation.id.clone();
-    let waiting = Waiting { client, operation, on_progress, last_progress: None, lost: None };
+    let waiting = Waiting { client, operation, on_progress, last_progress: None, lost: None, secrets };
     match deadline {
         None => waiting.run().await,
         Some(deadline) => tokio::time::timeout(deadline, waiting.run()).await.unwrap_or_else(|_| {
@@ -109,6 +110,8 @@ struct Waiting<'a> {
     last_progress: Option<Progress>,
     /// Since when the server can't be reached.
     lost: Option<Instant>,
+    /// What the operation may repeat.
+    secrets: &'a [Secret],
 }
 
 impl Waiting<'_> {
@@ -117,10 +120,10 @@ impl Waiting<'_> {
         loop {
             self.report();
             if self.operation.status_code.is_final() {
-                return judge(self.operation);
+                return judge(self.operation).map_err(|error| error.without_secrets(self.secrets));
             }
             let asked = Instant::now();
-            match slice(self.client, &self.operation.id, self.on_progress.is_some()).await {
+            match self.slice().await {
                 Ok(operation) => {
                     self.operation = operation;
                     self.lost = None;
@@ -152,6 +155,28 @@ impl Waiting<'_> {
         self.lost.get_or_insert_with(Instant::now).elapsed()
     }
 
+    /// One `/wait` request; gives the operation as it stands afterwards.
+    async fn slice(&mut self) -> Result<Operation, Error> {
+        let (client, id) = (self.client, &*self.operation.id);
+        let length = if self.on_progress.is_some() { WATCHED_SLICE } else { SLICE };
+        let route = Route::new("/1.0/operations").name("operation", id)?.literal("wait");
+        let uri = client.scoped_project(route).query("timeout", &length.as_secs().to_string()).uri()?;
+        let (limits, secrets) = (Limits::long_poll(length), self.secrets.to_vec());
+        let call = Call { method: Method::GET, uri, body: Bytes::new(), if_match: None, limits, secrets };
+        match client.exchange().call(call).await {
+            Ok(answer) => answer.decode().map_err(|error| error.with_operation(id)),
+            // Under HTTP 200 it is the operation that failed; under any other status it is this request.
+            Err(error) if error.status() == Some(StatusCode::OK) && error.server_message().is_some() => {
+                if error.server_message() == Some(SLICE_IS_OVER) {
+                    // The work itself can fail with these words too, so the operation has the last word.
+                    return look(client, id).await;
+                }
+                Err(failed(id, error.code().unwrap_or(500), error.server_message().unwrap_or_default()))
+            }
+            Err(error) => Err(sight(error, id)),
+        }
+    }
+
     fn report(&mut self) {
         let Some(on_progress) = &mut self.on_progress else { return };
         let progress = self.operation.progress();
@@ -159,28 +184,6 @@ impl Waiting<'_> {
             on_progress(&progress);
             self.last_progress = Some(progress);
         }
-    }
-}
-
-/// One `/wait` request; gives the operation as it stands afterwards.
-async fn slice(client: &Client, id: &str, watched: bool) -> Result<Operation, Error> {
-    let length = if watched { WATCHED_SLICE } else { SLICE };
-    let route = Route::new("/1.0/operations").name("operation", id)?.literal("wait");
-    let uri = client.scoped_project(route).query("timeout", &length.as_secs().to_string()).uri()?;
-    let limits = Limits::long_poll(length);
-    let call =
-        Call { method: Method::GET, uri, body: Bytes::new(), if_match: None, limits, secrets: Vec::new() };
-    match client.exchange().call(call).await {
-        Ok(answer) => answer.decode().map_err(|error| error.with_operation(id)),
-        // Under HTTP 200 it is the operation that failed; under any other status it is this request.
-        Err(error) if error.status() == Some(StatusCode::OK) && error.server_message().is_some() => {
-            if error.server_message() == Some(SLICE_IS_OVER) {
-                // The work itself can fail with these words too, so the operation has the last word.
-                return look(client, id).await;
-            }
-            Err(failed(id, error.code().unwrap_or(500), error.server_message().unwrap_or_default()))
-        }
-        Err(error) => Err(sight(error, id)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Backups of custom volumes: files that the server packs and keeps until they are fetched.
 
-use crate::{Expiry, Timestamp};
+use crate::{BackupTarget, Expiry, Timestamp};
 
 object! {
     /// A backup of a volume, as `GET .../backups/<backup>` describes it. Its size is known only from its export.
@@ -75,6 +75,9 @@ object! {
         /// Which version of the metadata inside. Needs `backup_metadata_version`; version 1 can be read by every LXD
         /// and by Incus.
         pub version: Option<u32> = optional "version",
+        /// Where to upload it instead of keeping it; such a backup has neither name nor expiry. Needs
+        /// `backup_s3_upload`.
+        pub target: Option<BackupTarget> = optional "target",
     }
 }
 
@@ -132,6 +135,13 @@ impl StorageVolumeBackupsPost {
     #[must_use]
     pub fn optimized(mut self) -> Self {
         self.optimized_storage = true;
+        self
+    }
+
+    /// Lets the server upload it instead of keeping it.
+    #[must_use]
+    pub fn with_target(mut self, target: BackupTarget) -> Self {
+        self.target = Some(target);
         self
     }
 }

@@ -40,7 +40,7 @@
 //! | [`lifespan`], [`schedule`], [`name_pattern`], [`file_mode`] | what else a key can hold |
 //! | [`mod@reference`] | who uses a pool or volume: the URLs of `used_by`, typed |
 //! | [`envelope`], [`operation`], [`server`] | what carries the answers, long work, the server and its extensions |
-//! | [`snapshot`], [`backup`], [`expiry`] | what is kept of volumes, and for how long |
+//! | [`snapshot`], [`backup`], [`backup_target`], [`expiry`] | what is kept of volumes, where, and for how long |
 //! | [`bucket`], [`bucket_backup`] | buckets, the keys that open them, and their backups |
 //! | [`secrets`] | what opens something, kept out of every log |
 //! | [`cluster`] | the members of a cluster |
@@ -58,6 +58,7 @@ mod beside;
 mod parse_error;
 
 pub mod backup;
+pub mod backup_target;
 pub mod bitmap;
 pub mod bucket;
 pub mod bucket_backup;
@@ -89,6 +90,7 @@ pub mod volume_full;
 #[doc(inline)]
 pub use self::{
     backup::{Compression, StorageVolumeBackup, StorageVolumeBackupPost, StorageVolumeBackupsPost},
+    backup_target::{BackupProtocol, BackupTarget},
     bitmap::{StorageVolumeBitmap, StorageVolumeBitmapsPost},
     bucket::{
         BucketKeyRole, StorageBucket, StorageBucketKey, StorageBucketKeyPut, StorageBucketKeysPost,

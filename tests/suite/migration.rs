@@ -29,6 +29,8 @@ use crate::{
 cases![
     every_mode_brings_everything,
     a_refresh_sends_what_is_new,
+    a_snapshot_becomes_a_volume_elsewhere,
+    a_snapshot_is_not_renamed_instead,
     a_relay_needs_nobody_to_listen,
     a_relay_that_is_dropped_or_cut_leaves_the_source,
     a_copy_is_its_source_byte_by_byte,
@@ -271,6 +273,74 @@ async fn a_refresh_sends_what_is_new(ctx: Ctx) {
             volume.delete().await.unwrap();
         }
     }
+}
+
+const OF_SNAPSHOTS: &str = "storage_api_remote_volume_snapshot_copy";
+
+async fn a_snapshot_becomes_a_volume_elsewhere(ctx: Ctx) {
+    if !ctx.has(OF_SNAPSHOTS).await {
+        return;
+    }
+    for (here, there) in ctx.ready_pools().iter().zip(pools_there(&ctx)) {
+        let post = StorageVolumesPost::new(ctx.name("v")).with_config("user.k", "then");
+        let mut volume = here.volumes().create(post).await.unwrap();
+        fill(&ctx.content(&volume));
+        let then = contents(&ctx.content(&volume));
+        let taken = StorageVolumeSnapshotsPost::new("s0").with_description("as it was");
+        let snapshot = volume.snapshots().create(taken).await.unwrap();
+        fs::write(ctx.content(&volume).join("later"), b"than the snapshot").unwrap();
+        volume.config_mut().set("user.k", "now");
+        volume.save().await.unwrap();
+        volume.snapshots().create(StorageVolumeSnapshotsPost::new("s1")).await.unwrap();
+        for (mode, choose) in MODES {
+            let migration = choose(snapshot.copy_to_server(&there)).with_name(ctx.name(mode));
+            let mut copy = migration.await.unwrap_or_else(|error| panic!("{mode}: {error}"));
+            assert_eq!(contents(&content_there(&ctx, &copy)), then, "{mode}");
+            assert_eq!((copy.description(), copy.config().text("user.k")), ("as it was", Some("then")));
+            assert!(copy.snapshots().all().await.unwrap().is_empty(), "{mode}");
+            // Its volume's name is taken for its own where it gets no other; and a second one is refused.
+            let error = choose(snapshot.copy_to_server(&there)).with_name(copy.name()).await.unwrap_err();
+            assert!(error.is_already_exists(), "{mode}: {error}");
+            copy.delete().await.unwrap();
+        }
+        let mut copy = snapshot.copy_to_server(&there).await.unwrap();
+        assert_eq!(copy.name(), volume.name());
+        copy.delete().await.unwrap();
+        let names: Vec<_> = volume.snapshots().all().await.unwrap();
+        assert_eq!(names.iter().map(|one| one.name()).collect::<Vec<_>>(), ["s0", "s1"]);
+        let error = volume.snapshot("nothing").copy_to_server(&there).await.unwrap_err();
+        assert!(error.is_not_found(), "{error}");
+        volume.delete().await.unwrap();
+    }
+}
+
+async fn a_snapshot_is_not_renamed_instead(ctx: Ctx) {
+    let (here, there) = (&ctx.ready_pools()[0], &pools_there(&ctx)[0]);
+    let mut volume = ctx.new_volume(here, "v").await;
+    let snapshot = volume.snapshots().create(StorageVolumeSnapshotsPost::new("s0")).await.unwrap();
+    let has_it = ctx.has(OF_SNAPSHOTS).await;
+    ctx.sent.take();
+    for (mode, choose) in MODES {
+        let migration = || choose(snapshot.copy_to_server(there));
+        for error in
+            [migration().refresh().await.unwrap_err(), migration().exclude_older().await.unwrap_err()]
+        {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{mode}: {error}");
+        }
+        if !has_it {
+            // Servers without it take such a request for a rename.
+            let error = migration().with_name(ctx.name("copy")).await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.extension()),
+                (ErrorKind::UnsupportedExtension, Some(OF_SNAPSHOTS))
+            );
+            assert!(!there.volume(VolumeType::Custom, ctx.name("copy")).exists().await.unwrap());
+        }
+    }
+    let sent = ctx.sent.take();
+    assert!(sent.iter().all(|request| request == "GET /1.0"), "{sent:?}");
+    assert!(snapshot.exists().await.unwrap());
+    volume.delete().await.unwrap();
 }
 
 async fn a_relay_needs_nobody_to_listen(ctx: Ctx) {

@@ -8,7 +8,7 @@ use lxd_types::{
 };
 
 use crate::{
-    Change, Client, ETag, Error, VolumeHandle,
+    Change, Client, ETag, Error, Migration, PoolHandle, VolumeHandle,
     object::{Address, Local},
     route::Route,
     snapshots::check_snapshot_name,
@@ -115,6 +115,18 @@ impl SnapshotHandle {
     /// As [`VolumeHandle::restore`].
     pub fn restore(&self) -> Change<()> {
         self.volume.restore(&self.name)
+    }
+
+    /// Makes a volume of the snapshot in a pool of another server. See [`Migration`].
+    ///
+    /// ```no_run
+    /// # async fn example(data: lxd_storage::VolumeHandle, there: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
+    /// let archive = there.storage_pool("archive");
+    /// let volume = data.snapshot("nightly").copy_to_server(&archive).with_name("data-nightly").await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn copy_to_server(&self, pool: &PoolHandle) -> Migration {
+        Migration::of_snapshot(self.clone(), pool.clone())
     }
 
     /// Reads a new snapshot, and sets the description on servers that didn't take it along.

@@ -211,3 +211,34 @@ async fn an_extension_that_came_with_an_upgrade_is_noticed() {
     assert!(!client.server().await.unwrap().api_extensions.has("resources"));
     assert_eq!(client.storage_pool("p").resources().get().await.unwrap().space.total, 2);
 }
+
+#[tokio::test]
+async fn the_volumes_of_all_pools_are_one_request_where_there_is_such_a_list() {
+    let script = Script::start(|request| match request {
+        "GET /1.0" => sync(
+            r#"{"api_extensions":["storage_volumes_all","storage_volumes_all_projects","storage_volume_api_filtering",
+                "storage_volume_state","projects"]}"#,
+        ),
+        list if list.starts_with("GET /1.0/storage-volumes") => sync(
+            r#"[{"name":"a","type":"custom","pool":"p","project":"default","config":{"user.k":"v"}},
+                {"name":"b","type":"custom","pool":"q","project":"blue","config":{"user.k":"v"}},
+                {"name":"b/s","type":"custom","pool":"q","project":"blue","config":{"user.k":"v"}},
+                {"name":"c","type":"custom","pool":"q","project":"blue","config":{"user.k":"V"}}]"#,
+        ),
+        state if state.contains("/state") => sync(r#"{"usage":{"used":7}}"#),
+        _ => sync("[]"),
+    });
+    let list = script.client().volumes().of_type(VolumeType::Custom).all_projects();
+    let list = list.filtered(lxd_storage::Field::config("user.k").eq("v"));
+    let found = list.all().await.unwrap();
+    let places: Vec<_> = found.iter().map(|one| (one.name(), one.pool().name(), one.project())).collect();
+    assert_eq!(places, [("a", "p", "default"), ("b", "q", "blue")]);
+    let asked = "GET /1.0/storage-volumes/custom?recursion=1&all-projects=true&filter=config.user.k%20eq%20";
+    assert!(script.seen().len() == 2 && script.seen()[1].starts_with(asked), "{:?}", script.seen());
+
+    let usage = list.with_usage().await.unwrap();
+    assert_eq!(usage[0].state.as_ref().unwrap().usage.as_ref().unwrap().used, 7);
+    assert!(
+        script.seen().contains(&"GET /1.0/storage-pools/p/volumes/custom/a/state?project=default".to_owned())
+    );
+}

@@ -170,6 +170,18 @@ async fn lists_hold_what_was_asked_for(ctx: Ctx) {
     assert!(buckets.filtered(Field::Name.eq(bucket.name().to_uppercase())).await.unwrap().is_empty());
     let error = buckets.filtered(Field::Driver.eq("dir")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    ctx.sent.take();
+    let everywhere = buckets.all_projects().filtered(Field::Name.eq(bucket.name()));
+    assert_eq!(everywhere.all().await.unwrap().len(), 1);
+    let sent = ctx.sent.take();
+    assert!(
+        sent.len() == 1 && sent[0].contains("all-projects=true") && sent[0].contains("filter="),
+        "{sent:?}"
+    );
+    let full = everywhere.full().await.unwrap();
+    assert_eq!((full.len(), full[0].keys.len()), (1, 1));
+    let twice = everywhere.filtered(Field::Description.eq("another"));
+    assert!(twice.await.unwrap().is_empty());
     let nowhere = bucket.pool().with_project(ctx.name("nowhere")).buckets();
     assert_eq!(nowhere.all().await.unwrap_err().kind(), ErrorKind::NotFound);
     bucket.delete().await.unwrap();

@@ -18,6 +18,7 @@ cases![
     pools_are_filtered_too,
     volumes_of_all_pools_are_listed,
     volumes_of_all_projects_are_listed,
+    everything_about_a_list_combines,
     what_goes_while_it_is_listed_is_no_error,
     usage_comes_with_the_list,
     all_that_belongs_to_a_volume_comes_with_it,
@@ -149,6 +150,65 @@ async fn volumes_of_all_projects_are_listed(ctx: Ctx) {
         ctx.client.volumes().all_projects().filtered(Field::Name.eq(&*name)).all().await.unwrap();
     assert_eq!(everywhere.len(), 2);
     for mut volume in [here, there] {
+        volume.delete().await.unwrap();
+    }
+    ctx.client.request(Method::DELETE, &format!("/1.0/projects/{project}")).change().await.unwrap();
+}
+
+async fn everything_about_a_list_combines(ctx: Ctx) {
+    let project = ctx.name("project");
+    let config =
+        json!({"features.storage.volumes": "true", "features.images": "false", "features.profiles": "false"});
+    let post = json!({"name": project, "config": config});
+    ctx.client.request(Method::POST, "/1.0/projects").json(&post).change().await.unwrap();
+    let pool = ctx.ready_pools().remove(0);
+    let (owner, mut made) = (ctx.name("owner"), Vec::new());
+    for (home, what, owned) in
+        [(pool.clone(), "a", true), (pool.with_project(&*project), "b", true), (pool.clone(), "c", false)]
+    {
+        let owner = if owned { &*owner } else { "somebody else" };
+        let post = StorageVolumesPost::new(ctx.name(what)).with_config("user.owner", owner);
+        made.push(home.volumes().create(post).await.unwrap());
+    }
+    made[1].snapshots().create(StorageVolumeSnapshotsPost::new("s")).await.unwrap();
+    let (a, b) = (ctx.name("a"), ctx.name("b"));
+    let mine = || Field::config("user.owner").eq(&*owner);
+    let at_once = ctx.has("storage_volume_full").await;
+
+    // One pool and all pools, with all three ways to narrow a list down, in any order, and all ends.
+    for list in [
+        pool.volumes().of_type(VolumeType::Custom).filtered(mine()).all_projects(),
+        pool.volumes().all_projects().filtered(mine()).of_type(VolumeType::Custom),
+        ctx.client.volumes().filtered(mine()).all_projects().of_type(VolumeType::Custom),
+    ] {
+        ctx.sent.take();
+        assert_eq!(names(&list.all().await.unwrap()), [&*a, &*b]);
+        let sent = ctx.sent.take();
+        let list_sent = sent.last().unwrap();
+        for part in ["/volumes/custom?recursion=1", "all-projects=true", "filter=config.user.owner"] {
+            assert!(list_sent.contains(part), "{sent:?}");
+        }
+        let full = list.full().await.unwrap();
+        assert!(!at_once || ctx.sent.take().iter().all(|sent| !sent.contains("/snapshots")));
+        let of = |name: &str| full.iter().find(|full| full.volume.name() == name).unwrap();
+        assert_eq!((full.len(), of(&a).snapshots.len(), of(&b).snapshots.len()), (2, 0, 1));
+        assert_eq!(of(&b).volume.project(), project);
+        // Each is in its own project, and so is what belongs to it.
+        assert_eq!(of(&b).snapshots[0].get().await.unwrap().name(), "s");
+        assert_eq!(list.with_usage().await.unwrap().len(), 2);
+        let narrowed = list.clone().filtered(Field::Name.eq(&*b));
+        assert_eq!(names(&narrowed.await.unwrap()), [&*b]);
+        assert!(list.of_type(VolumeType::Image).await.unwrap().is_empty());
+    }
+    ctx.sent.take();
+    for list in [pool.volumes().list(), ctx.client.volumes()] {
+        let list = list.all_projects().filtered(Field::Driver.eq("dir"));
+        for error in [list.full().await.map(drop), list.with_usage().await.map(drop), list.await.map(drop)] {
+            assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+    }
+    assert_eq!(ctx.sent.take(), Vec::<String>::new());
+    for mut volume in made {
         volume.delete().await.unwrap();
     }
     ctx.client.request(Method::DELETE, &format!("/1.0/projects/{project}")).change().await.unwrap();

@@ -8,10 +8,10 @@ mod full;
 mod import;
 mod key;
 mod keys;
+mod list;
 
 use http::Method;
-use lxd_types::{StorageBucket, StorageBucketKey, StorageBucketsPost};
-use serde::de::DeserializeOwned;
+use lxd_types::{StorageBucketKey, StorageBucketsPost};
 
 pub use self::{
     backup::{BucketBackup, BucketBackupHandle},
@@ -21,9 +21,10 @@ pub use self::{
     full::BucketFull,
     key::{BucketKey, BucketKeyHandle},
     keys::BucketKeys,
+    list::BucketList,
 };
 use crate::{
-    Change, Error, ErrorKind, Filter, PoolHandle, check,
+    Change, Error, ErrorKind, PoolHandle, check,
     object::Address as _,
     pending::{ChangeRequest, Done},
     route::Route,
@@ -79,13 +80,6 @@ pub struct CreatedBucket {
     pub admin_key: Option<StorageBucketKey>,
 }
 
-/// Which buckets of a list.
-#[derive(Default)]
-struct Selection {
-    filter: Option<Filter>,
-    all_projects: bool,
-}
-
 impl Buckets {
     /// All buckets, as full objects, in one request (`GET .../buckets?recursion=1`).
     ///
@@ -93,33 +87,7 @@ impl Buckets {
     /// [`NotFound`](ErrorKind::NotFound) for the pool or the project;
     /// [`UnsupportedExtension`](ErrorKind::UnsupportedExtension).
     pub async fn all(&self) -> Result<Vec<Bucket>, Error> {
-        self.select(Selection::default()).await
-    }
-
-    /// The buckets that are wanted, in one request. The server filters too where it can (API extension
-    /// `api_filtering_extended`, Incus).
-    ///
-    /// ```no_run
-    /// # async fn example(pool: lxd_storage::PoolHandle) -> Result<(), lxd_storage::Error> {
-    /// use lxd_storage::Field;
-    ///
-    /// let mine = pool.buckets().filtered(Field::config("user.owner").eq("backup")).await?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) for a filter on what no bucket has; those of [`all`](Self::all).
-    pub async fn filtered(&self, filter: Filter) -> Result<Vec<Bucket>, Error> {
-        self.select(Selection { filter: Some(filter), ..Selection::default() }).await
-    }
-
-    /// All buckets of all projects that the caller may see, in one request. Needs the API extension
-    /// `storage_buckets_all_projects`.
-    ///
-    /// # Errors
-    /// Those of [`all`](Self::all).
-    pub async fn all_projects(&self) -> Result<Vec<Bucket>, Error> {
-        self.select(Selection { all_projects: true, ..Selection::default() }).await
+        self.list().await
     }
 
     /// One bucket (`GET .../buckets/<bucket>`).
@@ -163,47 +131,6 @@ impl Buckets {
         let route = self.pool.client().scoped(self.route()?);
         let request = ChangeRequest::new(Method::POST, route).json(bucket)?.needs("storage_buckets");
         Ok(request.if_driver_has_buckets(self.pool.scoped()?, &bucket.config))
-    }
-
-    async fn select(&self, selection: Selection) -> Result<Vec<Bucket>, Error> {
-        let objects: Vec<StorageBucket> = self.list("1", &selection).await?;
-        let wanted = |object: &StorageBucket| {
-            selection.filter.as_ref().is_none_or(|filter| filter.matches_bucket(object))
-        };
-        let placed = |object: StorageBucket| {
-            if selection.all_projects && !object.project.is_empty() {
-                return Bucket::from_list(&self.pool.with_project(&*object.project), object);
-            }
-            Bucket::from_list(&self.pool, object)
-        };
-        Ok(objects.into_iter().filter(wanted).map(placed).collect())
-    }
-
-    async fn list<T: DeserializeOwned>(
-        &self,
-        recursion: &str,
-        selection: &Selection,
-    ) -> Result<Vec<T>, Error> {
-        let client = self.pool.client();
-        let mut route = self.route()?.query("recursion", recursion);
-        let mut extensions = vec!["storage_buckets"];
-        route = if selection.all_projects {
-            extensions.push("storage_buckets_all_projects");
-            // Servers refuse a project beside it.
-            client.scoped_target(route.query("all-projects", "true"))
-        } else {
-            client.scoped(route)
-        };
-        if let Some(filter) = &selection.filter {
-            filter.check_for_buckets()?;
-            if let Some(sent) = filter.plan().sent
-                && client.server().await?.api_extensions.has("api_filtering_extended")
-            {
-                route = route.query("filter", &sent);
-            }
-        }
-        let objects: Option<Vec<T>> = client.get(Ok(route), &extensions).await?.decode()?;
-        Ok(objects.unwrap_or_default())
     }
 
     fn route(&self) -> Result<Route, Error> {

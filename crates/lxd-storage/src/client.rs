@@ -10,7 +10,7 @@ use lxd_transport::{Endpoint, Limits, Transport};
 use lxd_types::{Operation, Server};
 
 use crate::{
-    AllVolumes, Cluster, Error, EventListener, Operations, Pending, PoolHandle, RawRequest, StoragePools,
+    Cluster, Error, EventListener, Operations, Pending, PoolHandle, RawRequest, StoragePools, VolumeList,
     edit::Turns,
     exchange::{Answer, Exchange, operation_id},
     pending::Done,
@@ -257,9 +257,9 @@ impl Client {
         EventListener::new(self.clone())
     }
 
-    /// The volumes of all pools.
-    pub fn volumes(&self) -> AllVolumes {
-        AllVolumes::new(self.clone())
+    /// The volumes of all pools. Await it, or see [`VolumeList`] for how to narrow it down and what can come with them.
+    pub fn volumes(&self) -> VolumeList {
+        VolumeList::of_all_pools(self.clone())
     }
 
     /// The server's description of itself (`GET /1.0`), read once per client and then remembered, since checking for

@@ -1,12 +1,8 @@
 //! Volumes together with all that belongs to them: usage, snapshots and backups.
 
-use lxd_types::{StorageVolume, StorageVolumeFull, StorageVolumeState, VolumeType};
+use lxd_types::{StorageVolumeFull, StorageVolumeState, VolumeType};
 
-use crate::{
-    AllVolumes, Backup, Error, Snapshot, Volume, VolumeHandle, Volumes,
-    listing::{Selection, list, placed, some_at_once},
-    object::Address,
-};
+use crate::{Backup, Error, Snapshot, Volume, VolumeHandle, at_once::some_at_once, object::Address};
 
 /// The API extension of servers that answer with all of it at once.
 pub(crate) const EXTENSION: &str = "storage_volume_full";
@@ -69,7 +65,7 @@ impl VolumeFull {
         }
     }
 
-    async fn compose_all(volumes: Vec<Volume>) -> Result<Vec<Self>, Error> {
+    pub(crate) async fn compose_all(volumes: Vec<Volume>) -> Result<Vec<Self>, Error> {
         Ok(some_at_once(volumes, Self::compose).await?.into_iter().flatten().collect())
     }
 }
@@ -104,47 +100,5 @@ impl VolumeHandle {
         let volume = self.get().await?;
         let gone = || Error::new(crate::ErrorKind::NotFound, format!("the {} was deleted", self.in_words()));
         VolumeFull::compose(volume).await?.ok_or_else(gone)
-    }
-}
-
-impl Volumes {
-    /// All volumes of all types with how full they are, their snapshots and their backups: one request with the API
-    /// extension `storage_volume_full` (`GET .../volumes?recursion=2`), else three more per volume.
-    ///
-    /// # Errors
-    /// Those of [`all`](Self::all).
-    pub async fn full(&self) -> Result<Vec<VolumeFull>, Error> {
-        self.select_full(&Selection::default()).await
-    }
-
-    pub(crate) async fn select_full(&self, selection: &Selection) -> Result<Vec<VolumeFull>, Error> {
-        if !self.pool().client().server().await?.api_extensions.has(EXTENSION) {
-            return VolumeFull::compose_all(self.select(selection).await?).await;
-        }
-        let listed: Vec<StorageVolumeFull> = list(self.pool().client(), self.route(), selection).await?;
-        let full = |mut full: StorageVolumeFull| {
-            let object: StorageVolume = std::mem::take(&mut full.volume);
-            VolumeFull::new(placed(self.pool(), object, selection), full)
-        };
-        Ok(listed.into_iter().map(full).collect())
-    }
-}
-
-impl AllVolumes {
-    /// The volumes with how full they are, their snapshots and their backups: one request per pool with the API
-    /// extension `storage_volume_full`, else three per volume.
-    ///
-    /// # Errors
-    /// As [`all`](Self::all).
-    pub async fn full(&self) -> Result<Vec<VolumeFull>, Error> {
-        if !self.client().server().await?.api_extensions.has(EXTENSION) {
-            return VolumeFull::compose_all(self.all().await?).await;
-        }
-        let selection = self.shared_selection();
-        let lists = self.per_pool(move |volumes| {
-            let selection = selection.clone();
-            async move { volumes.select_full(&selection).await }
-        });
-        Ok(lists.await?.into_iter().flatten().collect())
     }
 }

@@ -95,6 +95,7 @@
 //!
 //! Without any, [`Client::new`] takes a transport of your own.
 
+mod at_once;
 mod attach;
 mod backup;
 mod backups;
@@ -146,6 +147,7 @@ mod temporary;
 mod transfer;
 mod used_by;
 mod volume;
+mod volume_list;
 mod volumes;
 mod wait;
 mod websocket;
@@ -164,7 +166,7 @@ pub use self::{
     bitmaps::Bitmaps,
     buckets::{
         Bucket, BucketBackup, BucketBackupHandle, BucketBackups, BucketExport, BucketFull, BucketHandle,
-        BucketKey, BucketKeyHandle, BucketKeys, Buckets, CreatedBucket,
+        BucketKey, BucketKeyHandle, BucketKeys, BucketList, Buckets, CreatedBucket,
     },
     client::{Client, ClientBuilder},
     cluster::Cluster,
@@ -178,7 +180,6 @@ pub use self::{
     files::{FileContent, Files},
     filter::{Field, Filter, FilterPlan},
     full::VolumeFull,
-    listing::{AllVolumes, VolumeUsage},
     migration::Migration,
     moving::MoveTo,
     operations::Operations,
@@ -190,6 +191,7 @@ pub use self::{
     snapshots::Snapshots,
     transfer::{Download, Transferred, Upload},
     volume::{Volume, VolumeHandle},
+    volume_list::{VolumeList, VolumeUsage},
     volumes::Volumes,
 };
 

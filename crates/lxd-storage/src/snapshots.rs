@@ -7,8 +7,8 @@ use lxd_types::{Operation, StorageVolume, StorageVolumeSnapshot, StorageVolumeSn
 
 use crate::{
     Change, Error, ErrorKind, Snapshot, SnapshotHandle, VolumeHandle,
+    at_once::some_at_once,
     created::{server_tells_names, told_name},
-    listing::some_at_once,
     object::Address,
     pending::{ChangeRequest, Done},
     route::{Route, check_name},

@@ -5,7 +5,6 @@ use lxd_types::{SourceType, StorageVolumesPost, VolumeType};
 
 use crate::{
     Change, Error, PoolHandle, Volume, check,
-    listing::Selection,
     object::Address,
     pending::ChangeRequest,
     route::{Route, check_name},
@@ -41,7 +40,7 @@ impl Volumes {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) for the pool or the project.
     pub async fn all(&self) -> Result<Vec<Volume>, Error> {
-        self.select(&Selection::default()).await
+        self.list().await
     }
 
     /// All volumes of one type, in one request (`GET .../volumes/<type>?recursion=1`).
@@ -49,7 +48,7 @@ impl Volumes {
     /// # Errors
     /// As [`all`](Self::all); [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type unknown to the server.
     pub async fn all_of(&self, volume_type: impl Into<VolumeType>) -> Result<Vec<Volume>, Error> {
-        self.select(&Selection { volume_type: Some(volume_type.into()), ..Selection::default() }).await
+        self.of_type(volume_type).await
     }
 
     /// One volume (`GET .../volumes/<type>/<name>`).

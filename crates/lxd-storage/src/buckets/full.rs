@@ -2,8 +2,8 @@
 
 use lxd_types::{StorageBucket, StorageBucketFull};
 
-use super::{Bucket, BucketBackup, BucketHandle, BucketKey, Buckets, Selection};
-use crate::{Error, ErrorKind, listing::some_at_once, object::Address as _};
+use super::{Bucket, BucketBackup, BucketHandle, BucketKey};
+use crate::{Error, ErrorKind, at_once::some_at_once, object::Address as _};
 
 /// The API extension of servers that answer with all of it at once.
 pub(super) const EXTENSION: &str = "storage_bucket_full";
@@ -32,7 +32,7 @@ pub struct BucketFull {
 }
 
 impl BucketFull {
-    fn new(bucket: Bucket, full: StorageBucketFull) -> Self {
+    pub(super) fn new(bucket: Bucket, full: StorageBucketFull) -> Self {
         let handle = bucket.handle();
         let keys = full.keys.into_iter().map(|object| BucketKey::from_list(handle, object)).collect();
         let backups = full.backups.into_iter();
@@ -83,22 +83,7 @@ impl BucketHandle {
     }
 }
 
-impl Buckets {
-    /// All buckets with their keys and backups: one request with the API extension `storage_bucket_full`
-    /// (`GET .../buckets?recursion=2`), else two more per bucket.
-    ///
-    /// # Errors
-    /// Those of [`all`](Self::all).
-    pub async fn full(&self) -> Result<Vec<BucketFull>, Error> {
-        if !self.pool.client().server().await?.api_extensions.has(EXTENSION) {
-            let composed = some_at_once(self.all().await?, BucketFull::compose).await?;
-            return Ok(composed.into_iter().flatten().collect());
-        }
-        let listed: Vec<StorageBucketFull> = self.list("2", &Selection::default()).await?;
-        let full = |mut full: StorageBucketFull| {
-            let object = std::mem::take(&mut full.bucket);
-            BucketFull::new(Bucket::from_list(&self.pool, object), full)
-        };
-        Ok(listed.into_iter().map(full).collect())
-    }
+/// All that belongs to each, from a server that doesn't tell it all at once.
+pub(super) async fn compose(buckets: Vec<Bucket>) -> Result<Vec<BucketFull>, Error> {
+    Ok(some_at_once(buckets, BucketFull::compose).await?.into_iter().flatten().collect())
 }

@@ -36,6 +36,7 @@ cases![
     a_block_volume_comes_back_too,
     an_export_leaves_nothing_behind,
     a_broken_download_goes_on_where_it_broke,
+    an_export_can_be_packed_first_everywhere,
     optimized_backups_are_for_drivers_that_have_them,
     what_is_no_backup_is_refused,
     a_refusal_in_mid_upload_is_the_servers_own,
@@ -255,6 +256,39 @@ async fn a_broken_download_goes_on_where_it_broke(ctx: Ctx) {
     let error = download.save_to(folder.file("mixed")).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Interrupted && error.to_string().contains("another"), "{error}");
     assert!(!folder.names().iter().any(|name| name.starts_with("mixed")), "{:?}", folder.names());
+    volume.delete().await.unwrap();
+}
+
+async fn an_export_can_be_packed_first_everywhere(ctx: Ctx) {
+    let folder = Folder::new(&ctx);
+    let mut volume = filled(&ctx, &ctx.ready_pools()[0]).await;
+    let export = || volume.export().packed().with_compression(Compression::None);
+    let mut download = export().open().await.unwrap();
+    assert!(download.size().unwrap() > 5_000_000);
+    assert_eq!(volume.backups().all().await.unwrap().len(), 1);
+    download.chunk().await.unwrap().unwrap();
+    drop(download);
+    assert!(has_no_backup(&volume).await);
+
+    // So a break in the middle is not the end.
+    let cut = Cut::new(&ctx).await;
+    let far = cut.client.storage_pool(volume.pool().name()).volume(VolumeType::Custom, volume.name());
+    let (mut memory, export_far) = (Vec::new(), far.export().packed().with_compression(Compression::None));
+    let mut download = export_far.with_checksum().open().await.unwrap();
+    cut.break_after(2_000_000);
+    let bytes = download.copy_to(&mut memory).await.unwrap();
+    assert!(cut.has_broken());
+    assert_eq!((Some(bytes), download.checksum()), (download.size(), Some(hmac_sha256::Hash::hash(&memory))));
+    drop(download);
+    assert!(has_no_backup(&volume).await);
+
+    let exported = export().to_file(folder.file("data.tar")).await.unwrap();
+    assert_eq!(exported.leftover, None);
+    assert!(volume.backups().all().await.unwrap().is_empty());
+    let upload = Upload::file(folder.file("data.tar")).await.unwrap();
+    let mut copy = volume.pool().volumes().import_backup(upload, Some(&ctx.name("copy"))).await.unwrap();
+    assert_eq!(contents(&ctx.content(&volume)), contents(&ctx.content(&copy)));
+    copy.delete().await.unwrap();
     volume.delete().await.unwrap();
 }
 

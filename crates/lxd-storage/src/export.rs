@@ -9,10 +9,19 @@ use crate::{Download, Error, Transferred, VolumeHandle, exporting::Exporting};
 
 /// An export of a custom volume, about to begin.
 ///
-/// Where the server can pack straight into the connection (API extension `direct_backup`, newer Incus) it does.
-/// Elsewhere it packs a temporary backup first, which needs room on its disk; that is fetched and removed again: at
-/// the end, on an error, and when the export or the [`Download`] is dropped (in a task of its own, on the runtime that
-/// this is called on). Should this program be killed, the backup expires after 24 hours.
+/// There are two ways, and where the server has both the choice is yours:
+///
+/// | | straight into the connection | packed first |
+/// |---|---|---|
+/// | where | with the API extension `direct_backup` (Incus 6.0.6, 6.22 and later), unless [`packed`](Self::packed) | everywhere |
+/// | the first byte comes | at once | when all is packed |
+/// | room on the server's disk | none | that of the file |
+/// | the size | nobody knows it before the end | known before the first byte |
+/// | a broken connection | is the end of it | is taken up again where it broke |
+///
+/// What is packed first is a temporary backup, which is fetched and removed again: at the end, on an error, and when the
+/// export or the [`Download`] is dropped (in a task of its own, on the runtime that this is called on). Should this
+/// program be killed, the backup expires after 24 hours.
 ///
 /// ```no_run
 /// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
@@ -79,6 +88,13 @@ impl Export {
     /// extension `backup_metadata_version`; servers without it write version 1.
     pub fn with_metadata_version(mut self, version: u32) -> Self {
         self.exporting.post.version = Some(version);
+        self
+    }
+
+    /// Packs first, also where the server can pack straight into the connection: for a known size, and for connections
+    /// that may break. See the table of [`Export`].
+    pub fn packed(mut self) -> Self {
+        self.exporting.pack_first = true;
         self
     }
 

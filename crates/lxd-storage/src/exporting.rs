@@ -30,6 +30,8 @@ pub(crate) struct Exporting<O: Packable> {
     pub(crate) post: O::Post,
     pub(crate) checksum: bool,
     pub(crate) overwrite: bool,
+    /// Into a temporary backup even where the server can pack straight into the connection.
+    pub(crate) pack_first: bool,
     pub(crate) on_packing: Option<OnProgress>,
     pub(crate) on_progress: Option<OnTransfer>,
 }
@@ -39,7 +41,8 @@ type Begun<O> = (Download, Option<Temporary<O>>);
 impl<O: Packable> Exporting<O> {
     pub(crate) fn new(of: O) -> Self {
         let post = O::Post::default();
-        Self { of, post, checksum: false, overwrite: false, on_packing: None, on_progress: None }
+        let (on_packing, on_progress) = (None, None);
+        Self { of, post, checksum: false, overwrite: false, pack_first: false, on_packing, on_progress }
     }
 
     pub(crate) async fn into_file(self, path: &Path) -> Result<Exported, Error> {
@@ -70,7 +73,7 @@ impl<O: Packable> Exporting<O> {
 
     async fn begin(mut self) -> Result<Begun<O>, Error> {
         let (checksum, on_progress) = (self.checksum, self.on_progress.take());
-        let direct = self.of.server().server().await?.api_extensions.has("direct_backup");
+        let direct = !self.pack_first && self.of.server().server().await?.api_extensions.has("direct_backup");
         let (mut download, temporary) =
             if direct { (self.direct().await?, None) } else { self.packed().await? };
         if checksum {

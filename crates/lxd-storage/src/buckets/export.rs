@@ -12,8 +12,8 @@ use crate::{Download, Error, Exported, Transferred, exporting::Exporting};
 /// which only Incus has.
 ///
 /// What [`Export`](crate::Export) says of how it goes holds here too: straight from the server where it can, else by a
-/// temporary backup that is removed at the end, on an error and when the export or the [`Download`] is dropped. The
-/// file holds the credentials of the keys, so keep it as you would keep those.
+/// temporary backup that is removed at the end, on an error and when the export or the [`Download`] is dropped. There is
+/// no choice between the two: Incus 7.0, which has both, deletes no backup of a bucket. The file holds the credentials of the keys, so keep it as you would keep those.
 ///
 /// ```no_run
 /// # async fn example(bucket: lxd_storage::BucketHandle) -> Result<(), lxd_storage::Error> {

@@ -18,6 +18,7 @@ mod defects;
 mod ensure;
 mod events;
 mod files;
+mod isos;
 mod lists;
 mod migration;
 mod names;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         ("ensure", ensure::CASES),
         ("events", events::CASES),
         ("files", files::CASES),
+        ("isos", isos::CASES),
         ("copies", copies::CASES),
         ("lists", lists::CASES),
         ("typed_config", typed_config::CASES),

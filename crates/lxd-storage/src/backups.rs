@@ -5,7 +5,7 @@ use lxd_types::{BackupTarget, StorageVolumeBackup, StorageVolumeBackupsPost, Tim
 use crate::{
     Backup, Change, Error, VolumeHandle, check,
     kept::{self, Packable},
-    object::Address,
+    object::Address as _,
     pending::ChangeRequest,
 };
 
@@ -66,6 +66,9 @@ impl Backups {
     /// Packs the volume and reads back what the server says of it (`POST .../backups`, always in the background).
     /// With an empty name the server numbers it.
     ///
+    /// The backup of an ISO volume is the image itself, neither packed nor compressed. It needs the API extension
+    /// `backup_iso`, which Incus has since 6.0.6 and 6.18.
+    ///
     /// # Errors
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`InvalidInput`](crate::ErrorKind::InvalidInput) for a volume of another
     /// type than `custom`, an optimized backup from a driver that has none, a program that the server lacks, one with a
@@ -116,7 +119,7 @@ impl Packable for VolumeHandle {
 
     fn packing(&self, post: &StorageVolumeBackupsPost) -> Result<ChangeRequest, Error> {
         self.only_custom("back up")?;
-        let mut request = kept::packing(self, post, &post.name)?;
+        let mut request = kept::packing(self, post, &post.name)?.if_content_packs(self.scoped()?);
         if post.compression_algorithm.is_some() {
             request = request.needs("backup_compression_algorithm");
         }

@@ -19,6 +19,9 @@ use crate::{Download, Error, Transferred, VolumeHandle, exporting::Exporting};
 /// | the size | nobody knows it before the end | known before the first byte |
 /// | a broken connection | is the end of it | is taken up again where it broke |
 ///
+/// The export of an ISO volume is the image itself, neither packed nor compressed; it needs the API extension
+/// `backup_iso`, and [`import_iso`](crate::Volumes::import_iso) takes it.
+///
 /// What is packed first is a temporary backup, which is fetched and removed again: at the end, on an error, and when the
 /// export or the [`Download`] is dropped (in a task of its own, on the runtime that this is called on). Should this
 /// program be killed, the backup expires after 24 hours.
@@ -41,8 +44,9 @@ use crate::{Download, Error, Transferred, VolumeHandle, exporting::Exporting};
 /// # Errors
 /// Of all that follows: [`InvalidInput`](crate::ErrorKind::InvalidInput) for another type than `custom`, an optimized
 /// export from a driver that has none, a compressor that the server lacks; [`Local`](crate::ErrorKind::Local) for a file
-/// that is there already or can't be written; [`OperationFailed`](crate::ErrorKind::OperationFailed) where the server's
-/// disk is full;
+/// that is there already or can't be written; [`UnsupportedExtension`](crate::ErrorKind::UnsupportedExtension) for an
+/// ISO volume where its server cannot; [`OperationFailed`](crate::ErrorKind::OperationFailed) where the server's disk is
+/// full;
 /// [`Interrupted`](crate::ErrorKind::Interrupted).
 #[must_use = "nothing is asked for until `to_file`, `to_writer` or `open` is called"]
 pub struct Export {

@@ -35,10 +35,14 @@ impl Volumes {
     /// Makes a custom volume of content type `iso` from an ISO image (`POST .../volumes/custom`, always in the
     /// background). Needs the API extension `custom_volume_iso`, which LXD 5.0 lacks.
     ///
+    /// Servers take any content and call it an image; here the first 33 KiB are looked at for the primary volume
+    /// descriptor that every image has, so compressed ones are refused too.
+    ///
     /// # Errors
-    /// As [`import_backup`](Self::import_backup).
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for what is no ISO image, before anything of it is sent; else as
+    /// [`import_backup`](Self::import_backup).
     pub fn import_iso(&self, upload: Upload, name: &str) -> Change<Volume> {
-        let request = self.import_request(upload, Some(name), Some("iso"));
+        let request = self.import_request(upload.must_be(Content::Iso), Some(name), Some("iso"));
         self.import(request.map(|request| request.needs("custom_volume_iso")), Some(name))
     }
 

@@ -1,7 +1,7 @@
-//! What servers do with volumes of each type, so that the rest is refused before it is sent.
+//! What servers do with volumes of each type and content, so that the rest is refused before it is sent.
 
 use http::Method;
-use lxd_types::VolumeType;
+use lxd_types::{ContentType, VolumeType};
 
 use crate::{Error, VolumeHandle};
 
@@ -27,6 +27,18 @@ impl VolumeHandle {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses changes of keys where the content is one that has its keys for good.
+    pub(crate) fn content_takes_keys(&self, content_type: &ContentType) -> Result<(), Error> {
+        if *content_type != ContentType::Iso {
+            return Ok(());
+        }
+        let message = format!(
+            "the keys of volume {:?} cannot be changed, since its content is an ISO image; its description can",
+            self.name()
+        );
+        Err(Error::invalid(message))
     }
 
     fn refuse_unless(&self, legal: bool, what: &str, instead: &str) -> Result<(), Error> {

@@ -42,6 +42,11 @@ pub(crate) trait Address: Clone {
         check::sizes(Self::put_config(put))
     }
 
+    /// Refuses changes of keys of an object that keeps those that it has.
+    fn keys_may_change(&self, _object: &Self::Object) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// What no error or log may show.
     fn secrets(_put: &Self::Put) -> Vec<Secret> {
         Vec::new()
@@ -208,6 +213,9 @@ impl<A: Address> Local<A> {
         self.alive(address)?;
         // What will be refused anyway needs no question before it.
         A::check(put)?;
+        if A::put_config(put) != A::config(self.as_read()) {
+            address.keys_may_change(self.as_read())?;
+        }
         let etag = self.current_etag(address).await?;
         address.replace(put).if_match(&etag).await?;
         self.sync(address).await
@@ -216,6 +224,9 @@ impl<A: Address> Local<A> {
     pub(crate) async fn patch(&mut self, address: &A, patch: &Patch) -> Result<(), Error> {
         self.alive(address)?;
         check::sizes(&patch.config)?;
+        if !patch.config.is_empty() {
+            address.keys_may_change(self.as_read())?;
+        }
         let mut races = Races::default();
         while let Err(error) = address.patch_once(patch.clone()).await {
             races.again_after(error).await?;

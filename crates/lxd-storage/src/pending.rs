@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use lxd_types::{Config, Operation, Progress, Secret, StoragePool};
+use lxd_types::{Config, ContentType, Operation, Progress, Secret, StoragePool, StorageVolume};
 use serde::Serialize;
 
 use crate::{
@@ -106,6 +106,8 @@ enum Look {
     DriverPacks(Route),
     /// The driver of this pool must have buckets with this config.
     DriverHasBuckets(Route, Config),
+    /// This volume must be of a content that the server packs.
+    ContentPacks(Route),
 }
 
 impl ChangeRequest {
@@ -177,6 +179,12 @@ impl ChangeRequest {
         self
     }
 
+    /// Looks first whether the content of a volume is one that the server packs: servers begin and then refuse.
+    pub(crate) fn if_content_packs(mut self, volume: Route) -> Self {
+        self.looks.push(Look::ContentPacks(volume));
+        self
+    }
+
     /// Does all that is done before the request is sent.
     pub(crate) async fn look(&mut self, client: &Client) -> Result<(), Error> {
         client.require(&self.extensions).await?;
@@ -217,6 +225,17 @@ impl Look {
                 match check::has_buckets(&pool.driver, &config)? {
                     Some(extension) => client.require(&[extension]).await,
                     None => Ok(()),
+                }
+            }
+            Self::ContentPacks(route) => {
+                let extensions = &client.server().await?.api_extensions;
+                if !extensions.has("custom_volume_iso") || extensions.has("backup_iso") {
+                    return Ok(());
+                }
+                let volume: StorageVolume = client.get(Ok(route), &[]).await?.decode()?;
+                match volume.content_type {
+                    ContentType::Iso => client.require(&["backup_iso"]).await,
+                    _ => Ok(()),
                 }
             }
             Self::Free(route, what) => match client.get(Ok(route), &[]).await {

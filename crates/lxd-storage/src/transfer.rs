@@ -1,13 +1,14 @@
 //! Content of any length between the server and files, readers, writers and streams, in constant memory.
 
+mod content;
 mod download;
 mod file;
 mod upload;
 
 use std::fmt;
 
+pub(crate) use self::{content::Content, download::From, file::is_there};
 pub use self::{download::Download, upload::Upload};
-pub(crate) use self::{download::From, file::is_there, upload::Content};
 
 /// So much is read from a file or reader at once, in bytes.
 const CHUNK: usize = 256 << 10;

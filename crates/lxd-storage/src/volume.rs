@@ -38,6 +38,23 @@ use crate::{
 /// | backups, export | yes | no | no |
 /// | files, when it is a filesystem | yes | no | no |
 /// | attach to instances and profiles | yes | yes, on newer servers | no |
+///
+/// Custom volumes differ by what is in them. A handle doesn't know that, so some of this shows when the server refuses
+/// it: with nothing begun, unless the table says otherwise. What is refused here is in italics.
+///
+/// | | `filesystem` | `block` | `iso` |
+/// |---|---|---|---|
+/// | create without a source | yes | yes | no, see [`import_iso`](crate::Volumes::import_iso) |
+/// | description, rename, move, copy, migrate, delete | yes | yes | yes |
+/// | change keys, such as `size` | yes | yes, but it doesn't shrink | *no* (where its [`Volume`] is used) |
+/// | take and restore snapshots | yes | yes | no |
+/// | refresh a copy | yes | yes | no |
+/// | backups, export | yes | yes | *with `backup_iso`*; what comes is the image itself |
+/// | files, SFTP | yes | *no* | *no* |
+/// | NBD | *no* | yes | *no* |
+/// | bitmaps | no | yes | no |
+/// | attach to virtual machines | yes | yes | yes |
+/// | attach to containers | yes | *no* | *no* |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeHandle {
     pool: PoolHandle,
@@ -291,6 +308,10 @@ impl Address for VolumeHandle {
 
     fn takes(&self, method: &Method) -> Result<(), Error> {
         self.takes_method(method)
+    }
+
+    fn keys_may_change(&self, object: &StorageVolume) -> Result<(), Error> {
+        self.content_takes_keys(&object.content_type)
     }
 
     fn description(object: &StorageVolume) -> &str {

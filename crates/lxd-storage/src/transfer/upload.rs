@@ -1,6 +1,7 @@
 //! What goes to the server.
 
 use std::{
+    collections::VecDeque,
     fmt,
     path::Path,
     pin::Pin,
@@ -13,7 +14,7 @@ use lxd_transport::Body;
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
-use super::{CHUNK, OnTransfer, Transferred, file};
+use super::{CHUNK, Content, OnTransfer, Transferred, file};
 use crate::Error;
 
 /// Content on its way to the server: of a file, a reader, a stream or memory.
@@ -30,13 +31,6 @@ pub struct Upload {
     body: Body,
     on_progress: Option<OnTransfer>,
     content: Content,
-}
-
-/// What the content is to be, as far as its beginning shows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Content {
-    Any,
-    Archive,
 }
 
 impl Upload {
@@ -91,22 +85,9 @@ impl Upload {
     /// The body to send, once its beginning was looked at.
     pub(crate) async fn into_body(mut self) -> Result<Body, Error> {
         let length = self.body.length();
-        let is_archive = self.content == Content::Archive;
-        let mut first = self.next_chunk().await?.unwrap_or_default();
-        // A pipe may bring less at first than it takes to tell.
-        while is_archive
-            && first.len() < HEADER
-            && let Some(chunk) = self.next_chunk().await?
-        {
-            first = [first, chunk].concat().into();
-        }
-        if is_archive && !looks_like_an_archive(&first) {
-            let message =
-                "this is no backup: it is neither a tarball, compressed or not, nor a squashfs image";
-            return Err(Error::invalid(message));
-        }
+        let beginning = self.beginning().await?;
         let stream = Outgoing {
-            first: Some(first).filter(|first| !first.is_empty()),
+            beginning,
             rest: self.body,
             done: Transferred { bytes: 0, total: length },
             on_progress: self.on_progress,
@@ -117,11 +98,29 @@ impl Upload {
         })
     }
 
-    async fn next_chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        self.body.chunk().await.transpose().map_err(|error| {
-            Error::invalid(format!("the content to upload cannot be read: {error}")).with_source(error)
-        })
+    /// Reads as much as it takes to judge the content, in whatever pieces it comes, and judges it.
+    async fn beginning(&mut self) -> Result<VecDeque<Bytes>, Error> {
+        // Whatever the content is to be: one that cannot be read at all is not to be found out while it is sent.
+        let needed = self.content.needed().max(1);
+        let (mut chunks, mut seen) = (VecDeque::new(), 0);
+        while seen < needed {
+            let Some(chunk) = self.body.chunk().await.transpose().map_err(unreadable)? else { break };
+            seen += chunk.len();
+            chunks.push_back(chunk);
+        }
+        chunks.retain(|chunk| !chunk.is_empty());
+        let mut start = Vec::with_capacity(needed.min(seen));
+        for chunk in &chunks {
+            let missing = needed - start.len();
+            start.extend_from_slice(chunk.get(..missing).unwrap_or(chunk));
+        }
+        self.content.check(&start)?;
+        Ok(chunks)
     }
+}
+
+fn unreadable(error: lxd_transport::Error) -> Error {
+    Error::invalid(format!("the content to upload cannot be read: {error}")).with_source(error)
 }
 
 impl From<Bytes> for Upload {
@@ -154,9 +153,9 @@ impl fmt::Debug for Upload {
     }
 }
 
-/// The content with its beginning put back, counted.
+/// The content with its first chunks put back, counted.
 struct Outgoing {
-    first: Option<Bytes>,
+    beginning: VecDeque<Bytes>,
     rest: Body,
     done: Transferred,
     on_progress: Option<OnTransfer>,
@@ -167,7 +166,7 @@ impl Stream for Outgoing {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let chunk = match this.first.take() {
+        let chunk = match this.beginning.pop_front() {
             Some(first) => first,
             None => match ready!(this.rest.poll_chunk(cx)) {
                 Some(Ok(chunk)) => chunk,
@@ -182,42 +181,9 @@ impl Stream for Outgoing {
     }
 }
 
-/// The first header of a tarball is so long, and all other beginnings are shorter.
-const HEADER: usize = 512;
-
-/// Whether content begins like something that servers unpack.
-fn looks_like_an_archive(start: &[u8]) -> bool {
-    const BEGINNINGS: [&[u8]; 7] = [
-        b"\x1f\x8b",
-        b"BZh",
-        b"\xfd7zXZ",
-        b"\x28\xb5\x2f\xfd",
-        b"\x04\x22\x4d\x18",
-        b"hsqs",
-        b"\x5d\x00\x00",
-    ];
-    if BEGINNINGS.iter().any(|beginning| start.starts_with(beginning)) {
-        return true;
-    }
-    // A plain tarball has its name in the middle of the first header.
-    start.get(257..262).is_some_and(|magic| magic == b"ustar")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn archives_are_known_by_their_beginning() {
-        let mut tar = vec![0_u8; 512];
-        tar[257..262].copy_from_slice(b"ustar");
-        for start in [&tar[..], b"\x1f\x8b\x08", b"hsqs", b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"] {
-            assert!(looks_like_an_archive(start), "{start:?}");
-        }
-        for start in [&b""[..], b"hello", &[0; 512], b"PK\x03\x04"] {
-            assert!(!looks_like_an_archive(start), "{start:?}");
-        }
-    }
 
     #[tokio::test]
     async fn what_is_no_backup_is_refused_before_it_is_sent() {
@@ -226,26 +192,35 @@ mod tests {
         assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
     }
 
-    /// As a backup, in chunks of this length.
-    async fn sent(content: &[u8], chunk: usize) -> Result<Vec<u8>, Error> {
-        let reader = ReaderStream::with_capacity(std::io::Cursor::new(content.to_vec()), chunk);
-        let body = Upload::stream(reader, None).must_be(Content::Archive).into_body().await?;
-        Ok(body.collect(1 << 20).await?.to_vec())
+    /// The same content in chunks of so many bytes.
+    fn in_chunks(content: &[u8], size: usize) -> Upload {
+        let mut chunks: VecDeque<Bytes> = content.chunks(size).map(Bytes::copy_from_slice).collect();
+        // One without anything in it means nothing.
+        chunks.push_front(Bytes::new());
+        let body = Body::from_stream(Outgoing {
+            beginning: chunks,
+            rest: Body::empty(),
+            done: Transferred { bytes: 0, total: None },
+            on_progress: None,
+        });
+        Upload::new(body)
     }
 
     #[tokio::test]
-    async fn a_backup_is_known_however_short_its_chunks_are() {
-        let mut tar = vec![0_u8; 1536];
+    async fn it_is_judged_and_sent_whole_in_whatever_pieces_it_comes() {
+        let mut tar = vec![7_u8; 2_000];
         tar[257..262].copy_from_slice(b"ustar");
-        for backup in [&tar[..], b"\x1f\x8b\x08 and the rest", b"\x1f\x8b"] {
-            for chunk in [1, 100, 511, 512, 4096] {
-                assert_eq!(sent(backup, chunk).await.unwrap(), backup, "{chunk}");
+        let mut image = vec![7_u8; 40_000];
+        image[32_769..32_774].copy_from_slice(b"CD001");
+        for (content, kind) in [(&tar, Content::Archive), (&image, Content::Iso), (&tar, Content::Any)] {
+            for size in [1, 100, 32_770, 1 << 20] {
+                let body = in_chunks(content, size).must_be(kind).into_body().await.unwrap();
+                assert_eq!(body.collect(1 << 20).await.unwrap(), *content, "{kind:?} in {size}");
             }
         }
-        for other in [&b""[..], b"h", &[b'x'; 2000]] {
-            for chunk in [1, 4096] {
-                assert_eq!(sent(other, chunk).await.unwrap_err().kind(), crate::ErrorKind::InvalidInput);
-            }
+        for size in [1, 100, 1 << 20] {
+            let error = in_chunks(&tar, size).must_be(Content::Iso).into_body().await.unwrap_err();
+            assert!(error.to_string().contains("2000 bytes"), "{error}");
         }
     }
 

@@ -158,11 +158,14 @@ impl Exchange {
             Ok(response) => response,
             Err(error) => return Err(noted(Error::from(error).with_request(&method, &uri))),
         };
-        let is_json = response
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
-        if response.status().is_success() && !is_json {
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        // HTML is what somebody on the way says, a proxy or a login page, and never what was asked for.
+        let is_answer = content_type.is_some_and(|content_type| {
+            [&b"application/json"[..], b"text/html"]
+                .iter()
+                .any(|begin| content_type.as_bytes().starts_with(begin))
+        });
+        if matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT) && !is_answer {
             tracing::debug!(%method, %uri, status = response.status().as_u16(), "streaming");
             return Ok(Opened::Content(response));
         }

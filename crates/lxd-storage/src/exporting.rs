@@ -17,7 +17,7 @@ use crate::{
     Change, Download, Error, Exported,
     kept::{Kept, Packable},
     temporary::Temporary,
-    transfer::{self, OnTransfer},
+    transfer::{self, OnTransfer, Writing},
     wait::OnProgress,
 };
 
@@ -46,13 +46,10 @@ impl<O: Packable> Exporting<O> {
     }
 
     pub(crate) async fn into_file(self, path: &Path) -> Result<Exported, Error> {
-        let overwrite = self.overwrite;
-        if !overwrite && path.try_exists().unwrap_or(false) {
-            // Before the server begins to pack.
-            return Err(transfer::is_there(path));
-        }
+        // Before the server begins to pack: a file that cannot be written is to be known at once.
+        let file = Writing::begin(path, self.overwrite).await?;
         let (mut download, temporary) = self.begin().await?;
-        let bytes = if overwrite { download.overwrite(path).await } else { download.save_to(path).await };
+        let bytes = download.save_into(file).await;
         finish(&download, bytes, temporary).await
     }
 

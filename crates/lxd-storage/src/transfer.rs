@@ -7,7 +7,7 @@ mod upload;
 
 use std::fmt;
 
-pub(crate) use self::{content::Content, download::From, file::is_there};
+pub(crate) use self::{content::Content, download::From, file::Writing};
 pub use self::{download::Download, upload::Upload};
 
 /// So much is read from a file or reader at once, in bytes.

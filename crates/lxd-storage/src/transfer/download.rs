@@ -45,8 +45,9 @@ pub struct Download {
     uri: Uri,
     body: Body,
     done: Transferred,
-    /// Both only where the server can begin in the middle.
-    last_modified: Option<HeaderValue>,
+    /// Tells this content from another of the same address.
+    validator: Option<HeaderValue>,
+    /// Whether the server can begin in the middle, and it can be told whether the content is still the same.
     ranges: bool,
     failures: u32,
     hash: Option<hmac_sha256::Hash>,
@@ -77,9 +78,10 @@ impl Download {
         let header = |name: header::HeaderName| response.headers().get(name).cloned();
         let ranges =
             from.method == Method::GET && header(header::ACCEPT_RANGES).is_some_and(|value| value == "bytes");
+        let validator = validator(response.headers()).cloned();
         Self {
-            last_modified: header(header::LAST_MODIFIED),
-            ranges: ranges && size.is_some(),
+            ranges: ranges && size.is_some() && validator.is_some(),
+            validator,
             from,
             uri,
             body: response.into_body(),
@@ -135,15 +137,24 @@ impl Download {
                     self.note(&chunk);
                     return Some(Ok(chunk));
                 }
-                None => return None,
+                None if self.is_whole() => return None,
+                None => {
+                    let error = Error::new(ErrorKind::Interrupted, "the content ended too early");
+                    if let Err(error) = self.resume(error.with_reached(Reached::Yes)).await {
+                        return Some(Err(error));
+                    }
+                }
                 Some(Err(error)) => {
-                    let error = Error::from(error).with_request(&self.from.method, &self.uri);
-                    if let Err(error) = self.resume(error).await {
+                    if let Err(error) = self.resume(Error::from(error)).await {
                         return Some(Err(error));
                     }
                 }
             }
         }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.done.total.is_none_or(|total| self.done.bytes >= total)
     }
 
     fn note(&mut self, chunk: &[u8]) {
@@ -159,6 +170,7 @@ impl Download {
 
     /// Asks for the rest after the connection broke. Gives the original trouble where that can't be done.
     async fn resume(&mut self, trouble: Error) -> Result<(), Error> {
+        let trouble = trouble.with_request(&self.from.method, &self.uri);
         let at = format!("after {}", self.done);
         if !self.ranges {
             return Err(trouble.with_note(format!("{at}; this content cannot be taken up in the middle")));
@@ -170,6 +182,7 @@ impl Download {
             let mut headers = self.from.headers.clone();
             let Ok(range) = HeaderValue::try_from(format!("bytes={}-", self.done.bytes)) else { break };
             headers.insert(header::RANGE, range);
+            headers.extend(self.validator.clone().map(|validator| (header::IF_RANGE, validator)));
             let exchange = self.from.client.exchange();
             let answer = exchange.stream(Method::GET, self.uri.clone(), headers, Bytes::new()).await;
             match answer {
@@ -180,8 +193,8 @@ impl Download {
                 Ok(_) => {
                     return Err(trouble.with_note(format!("{at}; the content on the server is another now")));
                 }
-                // The daemon may be restarting.
-                Err(error) if matches!(error.kind(), ErrorKind::Connect | ErrorKind::Interrupted) => {}
+                // The daemon may be restarting, or a proxy waiting for it.
+                Err(error) if error.is_transient() || matches!(error.code(), Some(502 | 504)) => {}
                 Err(error) => return Err(error.with_note(format!("{at}, taking up the download"))),
             }
         }
@@ -190,13 +203,18 @@ impl Download {
 
     fn is_the_rest(&self, response: &Response<Body>) -> bool {
         let range = response.headers().get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
-        let begins = range.and_then(|range| {
+        let range = range.and_then(|range| {
             let (span, total) = range.strip_prefix("bytes ")?.split_once('/')?;
-            Some((span.split('-').next()?.parse::<u64>().ok()?, total.parse::<u64>().ok()))
+            let (begin, end) = span.split_once('-')?;
+            Some((begin.parse::<u64>().ok()?, end.parse::<u64>().ok()?, total.parse::<u64>().ok()?))
+        });
+        // A shorter range than asked for is taken up again at its end.
+        let fits = range.is_some_and(|(begin, end, total)| {
+            (begin, Some(total)) == (self.done.bytes, self.done.total) && end < total
         });
         response.status() == StatusCode::PARTIAL_CONTENT
-            && begins == Some((self.done.bytes, self.done.total))
-            && response.headers().get(header::LAST_MODIFIED) == self.last_modified.as_ref()
+            && fits
+            && validator(response.headers()) == self.validator.as_ref()
     }
 
     /// Writes all that is left to a writer, flushes it, and gives the number of bytes.
@@ -237,8 +255,12 @@ impl Download {
     }
 
     async fn save(&mut self, path: &Path, overwrite: bool) -> Result<u64, Error> {
+        self.save_into(Writing::begin(path, overwrite).await?).await
+    }
+
+    /// Writes all that is left to a file that was begun before.
+    pub(crate) async fn save_into(&mut self, mut file: Writing) -> Result<u64, Error> {
         let start = self.done.bytes;
-        let mut file = Writing::begin(path, overwrite).await?;
         while let Some(chunk) = self.chunk().await {
             file.write(chunk?).await?;
         }
@@ -250,6 +272,12 @@ impl Download {
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send + Unpin {
         Chunks { download: Some(self), next: None }
     }
+}
+
+/// What tells content from other content: its ETag, unless that is a weak one, else when it changed last.
+fn validator(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let etag = headers.get(header::ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/"));
+    etag.or_else(|| headers.get(header::LAST_MODIFIED))
 }
 
 impl fmt::Debug for Download {

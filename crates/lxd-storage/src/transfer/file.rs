@@ -2,10 +2,12 @@
 
 use std::{
     fs::{self, File},
+    hash::{BuildHasher, RandomState},
     io::{self, Read, Write},
     path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -65,7 +67,7 @@ impl Stream for Reading {
 }
 
 /// A file that appears under its name once it is complete. Dropped before that, it leaves nothing behind.
-pub(super) struct Writing {
+pub(crate) struct Writing {
     sender: Option<mpsc::Sender<Bytes>>,
     writer: Option<JoinHandle<io::Result<()>>>,
     part: Part,
@@ -75,7 +77,48 @@ pub(super) struct Writing {
 struct Part {
     path: PathBuf,
     target: PathBuf,
+    overwrite: bool,
     done: bool,
+}
+
+impl Part {
+    /// Creates it beside its target, under a name that nobody else has: not another download of this program, and not
+    /// what an earlier run, killed, left behind.
+    fn create(target: PathBuf, overwrite: bool) -> io::Result<(File, Self)> {
+        if !overwrite && target.try_exists()? {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
+        let name = target.file_name().unwrap_or_default().to_owned();
+        loop {
+            let mut name = name.clone();
+            name.push(format!(".part-{:016x}", RandomState::new().hash_one(Instant::now())));
+            let path = target.with_file_name(name);
+            match File::create_new(&path) {
+                Ok(file) => return Ok((file, Self { path, target, overwrite, done: false })),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Gives it its name. A file that came to be there meanwhile is replaced only where that was allowed.
+    fn take_its_name(&mut self) -> io::Result<()> {
+        if self.overwrite {
+            fs::rename(&self.path, &self.target)?;
+            self.done = true;
+            return Ok(());
+        }
+        match fs::hard_link(&self.path, &self.target) {
+            // The other name goes when this is dropped.
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+            // Some file systems have no links: there looking first is the best that can be had.
+            Err(_) if self.target.try_exists()? => return Err(io::Error::from(io::ErrorKind::AlreadyExists)),
+            Err(_) => fs::rename(&self.path, &self.target)?,
+        }
+        self.done = true;
+        Ok(())
+    }
 }
 
 impl Drop for Part {
@@ -88,24 +131,16 @@ impl Drop for Part {
 
 impl Writing {
     /// Begins a file. Unless `overwrite` is given, its name must be free.
-    pub(super) async fn begin(target: &Path, overwrite: bool) -> Result<Self, Error> {
-        let mut name = target.file_name().unwrap_or_default().to_owned();
-        if name.is_empty() {
+    pub(crate) async fn begin(target: &Path, overwrite: bool) -> Result<Self, Error> {
+        if target.file_name().is_none() {
             return Err(Error::invalid(format!("{} names no file to write to", target.display())));
         }
-        name.push(format!(".part-{}", std::process::id()));
-        let path = target.with_file_name(name);
-        let (opening, wanted) = (path.clone(), target.to_owned());
-        let opened = blocking(move || {
-            if !overwrite && wanted.try_exists()? {
-                return Err(io::Error::from(io::ErrorKind::AlreadyExists));
-            }
-            File::create_new(opening)
-        });
-        let file = opened.await.map_err(|error| cannot_write(target, error))?;
+        let wanted = target.to_owned();
+        // Whoever gives up while it is created leaves it to the closure, which then drops it.
+        let created = blocking(move || Part::create(wanted, overwrite));
+        let (file, part) = created.await.map_err(|error| cannot_write(target, error))?;
         let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
         let writer = tokio::task::spawn_blocking(move || write_all(file, receiver));
-        let part = Part { path, target: target.to_owned(), done: false };
         Ok(Self { sender: Some(sender), writer: Some(writer), part })
     }
 
@@ -122,10 +157,7 @@ impl Writing {
     /// Waits until all is written, and gives the file its name.
     pub(super) async fn finish(mut self) -> Result<(), Error> {
         self.flush().await?;
-        fs::rename(&self.part.path, &self.part.target)
-            .map_err(|error| cannot_write(&self.part.target, error))?;
-        self.part.done = true;
-        Ok(())
+        self.part.take_its_name().map_err(|error| cannot_write(&self.part.target, error))
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
@@ -148,15 +180,10 @@ fn write_all(mut file: File, mut receiver: mpsc::Receiver<Bytes>) -> io::Result<
 
 fn cannot_write(path: &Path, error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::AlreadyExists {
-        return is_there(path);
+        let message = format!("{} is there already; `overwrite` replaces it", path.display());
+        return Error::new(ErrorKind::Local, message).with_source(error);
     }
     Error::local(format_args!("cannot write {}", path.display()), error)
-}
-
-/// A file that nobody allowed to be replaced.
-pub(crate) fn is_there(path: &Path) -> Error {
-    let message = format!("{} is there already; `overwrite` replaces it", path.display());
-    Error::new(ErrorKind::Local, message).with_source(io::Error::from(io::ErrorKind::AlreadyExists))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

@@ -72,7 +72,7 @@ impl Body {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self::boxed(Foreign(Box::pin(body)))
+        Self::boxed(Foreign::new(body))
     }
 
     /// The chunks of a stream. Its length goes unsaid, so a server cannot tell a cut from the end.
@@ -81,7 +81,7 @@ impl Body {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        Self::boxed(Streamed(Box::pin(stream)))
+        Self::boxed(Streamed::new(stream))
     }
 
     /// The chunks of a stream of known length in bytes, which is told to the server. A stream that turns out longer

@@ -77,8 +77,9 @@ where
     ) -> BoxFuture<'_, Result<Response<Body>, Error>> {
         let taken = Arc::new(AtomicBool::new(false));
         request.extensions_mut().insert(Passed { limits, taken: Arc::clone(&taken) });
+        let upload = request.body_mut().watch();
         let sending = self.send(request);
-        Box::pin(guard(sending, limits, move || taken.load(Ordering::Relaxed)))
+        Box::pin(guard(sending, limits, upload, move || taken.load(Ordering::Relaxed)))
     }
 
     fn endpoint(&self) -> &Endpoint {

@@ -9,7 +9,7 @@ use std::{
 use http::{Request, Response};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Body, Endpoint, Error, Limits, Phase, Reached, watchdog::end_of};
+use crate::{Body, Endpoint, Error, Limits, Phase, Reached, body::Upload, watchdog::end_of};
 
 /// A boxed future that can travel between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -52,11 +52,12 @@ pub trait Transport: Send + Sync + 'static {
     /// as [`HttpTransport`](crate::HttpTransport), overrides it.
     fn send_within(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         limits: Limits,
     ) -> BoxFuture<'_, Result<Response<Body>, Error>> {
+        let upload = request.body_mut().watch();
         let sending = self.send(request);
-        Box::pin(guard(sending, limits, || false))
+        Box::pin(guard(sending, limits, upload, || false))
     }
 
     /// Where the server is.
@@ -68,21 +69,28 @@ pub trait Transport: Send + Sync + 'static {
 pub(crate) async fn guard(
     sending: impl Future<Output = Result<Response<Body>, Error>>,
     limits: Limits,
+    upload: Option<Upload>,
     kept_below: impl Fn() -> bool,
 ) -> Result<Response<Body>, Error> {
     limits.check()?;
     let start = Instant::now();
     let mut sending = pin!(sending);
-    let ends = [(Phase::FirstByte, limits.first_byte), (Phase::Total, limits.total)];
-    let first =
-        ends.into_iter().filter_map(|(phase, limit)| Some((phase, limit?))).min_by_key(|(_, limit)| *limit);
-    let response = match first {
-        None => sending.await?,
-        Some((phase, limit)) => match timeout_at(end_of(limit, start), &mut sending).await {
-            Ok(response) => response?,
-            Err(_) if kept_below() => sending.await?,
+    let moved = || upload.as_ref().and_then(Upload::last_chunk).unwrap_or(start);
+    let response = loop {
+        // As long as the request's own body moves, nobody can expect an answer.
+        let since = moved();
+        let ends = [(Phase::FirstByte, limits.first_byte, since), (Phase::Total, limits.total, start)];
+        let ends = ends.into_iter().filter_map(|(phase, limit, since)| {
+            let limit = limit?;
+            Some((phase, limit, end_of(limit, since)))
+        });
+        let Some((phase, limit, end)) = ends.min_by_key(|(.., end)| *end) else { break sending.await? };
+        match timeout_at(end, &mut sending).await {
+            Ok(response) => break response?,
+            Err(_) if kept_below() => break sending.await?,
+            Err(_) if phase == Phase::FirstByte && moved() > since => {}
             Err(_) => return Err(Error::timeout(phase, limit).with_reached(Reached::Maybe)),
-        },
+        }
     };
     if kept_below() {
         return Ok(response);

@@ -11,10 +11,17 @@
 
 mod support;
 
-use std::{future::pending, time::Duration};
+use std::{
+    future::pending,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use futures_core::Stream;
 use lxd_transport::{
     Body, BoxFuture, Dial, Endpoint, Error, ErrorKind, HttpTransport, Io, Limits, Phase, Reached, Transport,
+    bytes::Bytes,
     http::{Request, Response},
 };
 use tokio::{
@@ -176,6 +183,32 @@ fn a_moving_upload_holds_the_first_byte_back() {
         let limits = Limits::UNLIMITED.with_first_byte(ms(400));
         let start = Instant::now();
         let answer = transport.send_within(post(slow_body(20, true)), limits).await.unwrap();
+        assert!(start.elapsed() > ms(400), "the test itself is too quick to tell");
+        assert_eq!(text(answer).await.unwrap(), "got it");
+        server.await.unwrap();
+    });
+}
+
+/// Somebody else's transport, which knows no phases.
+struct Simple(HttpTransport);
+
+impl Transport for Simple {
+    fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, Error>> {
+        self.0.send(request)
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        self.0.endpoint()
+    }
+}
+
+#[test]
+fn a_moving_upload_holds_the_first_byte_back_over_any_transport() {
+    run(async {
+        let (transport, server) = against(|mut peer| async move { peer.answer("got it").await });
+        let limits = Limits::UNLIMITED.with_first_byte(ms(400));
+        let start = Instant::now();
+        let answer = Simple(transport).send_within(post(slow_body(20, true)), limits).await.unwrap();
         assert!(start.elapsed() > ms(400), "the test itself is too quick to tell");
         assert_eq!(text(answer).await.unwrap(), "got it");
         server.await.unwrap();
@@ -497,6 +530,44 @@ fn a_sized_stream_with_a_chunk_too_many_is_an_error() {
         let (outcome, _) = promise(6, &["abc", "def", "ghi"]).await;
         let error = outcome.unwrap_err();
         assert!(error.to_string().contains("longer than the 6 bytes"), "{error:?}");
+    });
+}
+
+#[test]
+fn a_sized_stream_that_stays_open_is_not_waited_for() {
+    run(async {
+        let (sender, receiver) = mpsc::channel(4);
+        sender.send("abc").await.unwrap();
+        sender.send("def").await.unwrap();
+        let mut body = Body::from_sized_stream(6, Chunks(receiver));
+        assert_eq!(body.chunk().await.unwrap().unwrap(), "abc");
+        assert_eq!(body.chunk().await.unwrap().unwrap(), "def");
+        assert!(body.chunk().await.is_none());
+        drop(sender);
+    });
+}
+
+/// A stream that doesn't bear to be asked again after its end.
+struct Once(bool);
+
+impl Stream for Once {
+    type Item = Result<Bytes, std::io::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        assert!(!std::mem::replace(&mut self.0, true), "asked again");
+        Poll::Ready(None)
+    }
+}
+
+#[test]
+fn a_stream_that_ended_is_not_asked_again() {
+    run(async {
+        let mut streamed = Body::from_stream(Once(false));
+        let mut sized = Body::from_sized_stream(0, Once(false));
+        let mut foreign = Body::new(Body::from_stream(Once(false)));
+        for body in [&mut streamed, &mut sized, &mut foreign] {
+            assert!(body.chunk().await.is_none() && body.chunk().await.is_none());
+        }
     });
 }
 

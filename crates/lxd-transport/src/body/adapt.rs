@@ -23,8 +23,14 @@ fn source_failed(error: impl Into<BoxError>) -> Error {
     }
 }
 
-/// A body with an error of its own type.
-pub(super) struct Foreign<B>(pub(super) Pin<Box<B>>);
+/// A body with an error of its own type. Gone once it has ended; not everyone's bears to be asked again.
+pub(super) struct Foreign<B>(Option<Pin<Box<B>>>);
+
+impl<B> Foreign<B> {
+    pub(super) fn new(body: B) -> Self {
+        Self(Some(Box::pin(body)))
+    }
+}
 
 impl<B> Body for Foreign<B>
 where
@@ -38,20 +44,31 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        self.0.as_mut().poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(source_failed)))
+        let Some(body) = &mut self.0 else { return Poll::Ready(None) };
+        let frame = ready!(body.as_mut().poll_frame(cx));
+        if frame.is_none() {
+            self.0 = None;
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(source_failed)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.0.as_ref().is_none_or(|body| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |body| body.size_hint())
     }
 }
 
-/// A stream of chunks.
-pub(super) struct Streamed<S>(pub(super) Pin<Box<S>>);
+/// A stream of chunks. Gone once it has ended.
+pub(super) struct Streamed<S>(Option<Pin<Box<S>>>);
+
+impl<S> Streamed<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self(Some(Box::pin(stream)))
+    }
+}
 
 impl<S, E> Body for Streamed<S>
 where
@@ -65,15 +82,24 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let chunk = ready!(self.0.as_mut().poll_next(cx));
+        let Some(stream) = &mut self.0 else { return Poll::Ready(None) };
+        let chunk = ready!(stream.as_mut().poll_next(cx));
+        if chunk.is_none() {
+            self.0 = None;
+        }
         Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data).map_err(source_failed)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
     }
 }
 
 /// A stream of chunks that promised its length.
 ///
-/// The chunk that completes it is held back until the stream has said that it was the last: who sends the body stops
-/// asking once the length is reached, and would never learn of a surplus.
+/// Before the chunk that completes it is given away, the stream is asked for more: who sends the body stops asking once
+/// the length is reached, and would never learn of a surplus. A stream that has nothing to say at once is not waited
+/// for, since a pipe may stay open for ever.
 pub(super) struct Sized<S> {
     /// Gone once it has ended; not every stream bears to be asked again.
     stream: Option<Pin<Box<S>>>,
@@ -106,7 +132,11 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
             let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
-            let next = ready!(stream.as_mut().poll_next(cx));
+            let next = match stream.as_mut().poll_next(cx) {
+                Poll::Ready(next) => next,
+                Poll::Pending if self.left == 0 => None,
+                Poll::Pending => return Poll::Pending,
+            };
             if next.is_none() {
                 self.stream = None;
             }

@@ -174,7 +174,9 @@ impl TlsBuilder {
 }
 
 fn host_and_port(url: &str) -> Result<(String, u16), Error> {
-    let refuse = |why: &str| Error::invalid(format!("{url:?} is no https URL of a server: {why}"));
+    // Who puts a name there may put a password there too.
+    let shown = url.split_once('@').map_or_else(|| url.to_owned(), |(_, host)| format!("https://***@{host}"));
+    let refuse = |why: &str| Error::invalid(format!("{shown:?} is no https URL of a server: {why}"));
     let uri: Uri = url.parse().map_err(|error| refuse("it does not parse").with_source(error))?;
     if uri.scheme_str() != Some("https") {
         return Err(refuse("it does not begin with https://"));
@@ -334,21 +336,16 @@ mod tests {
             let (host, port) = host_and_port(url).unwrap();
             assert_eq!((&*host, port), expected);
         }
-        for url in [
-            "",
-            "10.0.0.7:8443",
-            "http://a",
-            "https://",
-            "https://a/1.0",
-            "https://a?x",
-            "https://u@a",
-            "https://a b",
-        ] {
+        for url in
+            ["", "10.0.0.7:8443", "http://a", "https://", "https://a/1.0", "https://a?x", "https://a b"]
+        {
             let error = host_and_port(url).unwrap_err();
             assert!(
                 error.kind() == ErrorKind::InvalidInput && error.to_string().contains(&format!("{url:?}")),
                 "{error}"
             );
         }
+        let error = host_and_port("https://me:secret@a").unwrap_err().to_string();
+        assert!(error.contains("***@a") && !error.contains("secret"), "{error}");
     }
 }

@@ -4,12 +4,13 @@ use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use futures_core::Stream;
 use lxd_types::{Event, EventType};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_websockets::Message;
 
 use crate::{
     Client, Error, ErrorKind,
     route::Route,
+    unfold::Unfold,
     websocket::{self, Socket},
 };
 
@@ -29,7 +30,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub enum EventItem {
     /// Something happened.
     Event(Box<Event>),
-    /// The connection broke and is back. What happened in between was not told: list again what you keep track of.
+    /// The connection broke and is back, or something came that cannot be read. What happened was not told: list again
+    /// what you keep track of.
     Gap,
 }
 
@@ -96,7 +98,8 @@ impl EventListener {
         if self.all_projects {
             self.client.require(&["event_project"]).await?;
         }
-        let mut events = Events { listener: self, socket: None, early: None, gap: false };
+        let mut events =
+            Events { listener: self, socket: None, early: None, gap: false, heard: Instant::now() };
         events.connect().await?;
         Ok(events)
     }
@@ -139,6 +142,8 @@ pub struct Events {
     early: Option<Message>,
     /// Whether a break is still to be told. A flag, so that it survives a wait that was cancelled.
     gap: bool,
+    /// When the server was last heard of, pings included: whoever waits in short turns is to notice silence too.
+    heard: Instant,
 }
 
 impl Events {
@@ -154,12 +159,19 @@ impl Events {
             if std::mem::take(&mut self.gap) {
                 return Ok(EventItem::Gap);
             }
-            match timeout(SILENCE, self.message()).await {
+            let heard = timeout_at(self.heard + SILENCE, self.message()).await;
+            if matches!(heard, Ok(Some(Ok(_)))) {
+                self.heard = Instant::now();
+            }
+            match heard {
                 Ok(Some(Ok(message))) if message.is_text() => {
                     // Servers put no more than one event into a message, with a line feed after it.
                     match serde_json::from_slice(&websocket::bytes_of(message)) {
                         Ok(event) => return Ok(EventItem::Event(Box::new(event))),
-                        Err(error) => tracing::warn!(%error, "an event that cannot be read"),
+                        Err(error) => {
+                            tracing::warn!(%error, "an event that cannot be read");
+                            self.gap = true;
+                        }
                     }
                 }
                 Ok(Some(Ok(message))) if !message.is_close() => {}
@@ -176,6 +188,16 @@ impl Events {
                 }
             }
         }
+    }
+
+    /// The same as a stream, which has no end. After an error it can be asked again.
+    pub fn into_stream(self) -> impl Stream<Item = Result<EventItem, Error>> + Send + Unpin {
+        Unfold::new(self, |mut events| {
+            Box::pin(async move {
+                let item = events.next().await;
+                (Some(item), Some(events))
+            })
+        })
     }
 
     async fn message(&mut self) -> Option<Result<Message, tokio_websockets::Error>> {
@@ -196,6 +218,7 @@ impl Events {
             self.early = Some(message);
         }
         self.socket = Some(socket);
+        self.heard = Instant::now();
         Ok(())
     }
 

@@ -145,6 +145,7 @@ mod snapshots;
 mod source;
 mod temporary;
 mod transfer;
+mod unfold;
 mod used_by;
 mod volume;
 mod volume_list;

@@ -1,13 +1,6 @@
 //! What comes from the server.
 
-use std::{
-    fmt,
-    future::Future,
-    path::Path,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{fmt, path::Path, time::Duration};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -16,7 +9,7 @@ use lxd_transport::{Body, Reached};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::{OnTransfer, Transferred, file::Writing};
-use crate::{Client, Error, ErrorKind, pending::BoxFuture};
+use crate::{Client, Error, ErrorKind, unfold::Unfold};
 
 /// So often in a row a download that was cut is taken up again without a byte of progress.
 const RESUMES: u32 = 6;
@@ -270,7 +263,14 @@ impl Download {
 
     /// The chunks as a stream.
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send + Unpin {
-        Chunks { download: Some(self), next: None }
+        Unfold::new(self, |mut download| {
+            Box::pin(async move {
+                let chunk = download.chunk().await;
+                // After the end or an error there is nothing more.
+                let more = matches!(chunk, Some(Ok(_))).then_some(download);
+                (chunk, more)
+            })
+        })
     }
 }
 
@@ -286,31 +286,5 @@ impl fmt::Debug for Download {
             .field("uri", &self.uri)
             .field("transferred", &self.done)
             .finish_non_exhaustive()
-    }
-}
-
-type Next = BoxFuture<(Option<Result<Bytes, Error>>, Download)>;
-
-/// A download whose next chunk is asked for by polling.
-struct Chunks {
-    download: Option<Download>,
-    next: Option<Next>,
-}
-
-impl Stream for Chunks {
-    type Item = Result<Bytes, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(mut download) = self.download.take() {
-            self.next = Some(Box::pin(async move { (download.chunk().await, download) }));
-        }
-        let Some(next) = &mut self.next else { return Poll::Ready(None) };
-        let (chunk, download) = ready!(Future::poll(next.as_mut(), cx));
-        self.next = None;
-        // After the end or an error there is nothing more.
-        if matches!(chunk, Some(Ok(_))) {
-            self.download = Some(download);
-        }
-        Poll::Ready(chunk)
     }
 }

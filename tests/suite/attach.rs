@@ -3,7 +3,7 @@
 use http::Method;
 use lxd_storage::{
     Disk, ErrorKind, Holder,
-    types::{ContentType, Size, StorageVolumesPost, UsedBy, VolumeType},
+    types::{ContentType, Entity, Size, StorageVolumesPost, VolumeType},
 };
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ async fn a_volume_comes_and_goes_at_an_instance(ctx: Ctx) {
 
     volume.sync().await.unwrap();
     let users = volume.used_by().await.unwrap();
-    assert!(matches!(&users[0].used_by, UsedBy::Instance { name, .. } if *name == instance), "{users:?}");
+    assert!(matches!(&users[0].entity, Entity::Instance { name, .. } if *name == instance), "{users:?}");
     assert!(volume.delete().await.unwrap_err().is_in_use());
 
     assert_eq!(volume.detach(&holder).await.unwrap(), ["data"]);

@@ -4,11 +4,11 @@ use std::{fs, future::IntoFuture, net::TcpListener, path::PathBuf, time::Duratio
 
 use http::Method;
 use lxd_storage::{
-    Bucket, BucketHandle, CreatedBucket, ErrorKind, Field, PoolHandle, Upload,
+    Bucket, BucketHandle, CreatedBucket, ErrorKind, EventItem, Field, PoolHandle, Upload,
     transport::Reached,
     types::{
-        BucketKeyRole, Compression, Expiry, Patch, Size, StorageBucketBackupsPost, StorageBucketKeysPost,
-        StorageBucketPut, StorageBucketsPost,
+        BucketKeyRole, Compression, Entity, EventType, Expiry, LifecycleAction, Patch, Size,
+        StorageBucketBackupsPost, StorageBucketKeysPost, StorageBucketPut, StorageBucketsPost,
     },
 };
 use lxd_tests::Slot;
@@ -36,6 +36,7 @@ cases![
     an_export_leaves_nothing_behind,
     what_cannot_be_is_refused_before_it_is_sent,
     a_quota_is_kept,
+    events_say_which_bucket_they_are_about,
 ];
 
 /// Gives each server an address for buckets, once for all cases, and leaves it: the lab's servers are private.
@@ -537,4 +538,33 @@ async fn a_quota_is_kept(ctx: Ctx) {
     bucket.config_mut().set("size", "much");
     assert_eq!(bucket.save().await.unwrap_err().kind(), ErrorKind::InvalidInput);
     bucket.delete().await.unwrap();
+}
+
+async fn events_say_which_bucket_they_are_about(ctx: Ctx) {
+    let pool = ready(&ctx).await;
+    let server = ctx.client.server().await.unwrap();
+    let mut events = ctx.client.events().of_types([EventType::Lifecycle]).open().await.unwrap();
+    let mut bucket = new_bucket(&ctx, "told").await.bucket;
+    let post = StorageBucketKeysPost::new(name(&ctx, "key"), BucketKeyRole::ReadOnly);
+    bucket.keys().create(post).await.unwrap();
+    let of_bucket = Entity::Bucket { pool: pool.name().to_owned(), name: bucket.name().to_owned() };
+    bucket.delete().await.unwrap();
+    let mut missing = vec![
+        (LifecycleAction::StorageBucketCreated, of_bucket.clone()),
+        // It names the pool in place of the bucket.
+        (LifecycleAction::StorageBucketKeyCreated, Entity::Other),
+        (LifecycleAction::StorageBucketDeleted, of_bucket),
+    ];
+    while !missing.is_empty() {
+        let waited = tokio::time::timeout(Duration::from_secs(10), events.next()).await;
+        let Ok(Ok(EventItem::Event(event))) = waited else {
+            panic!("{waited:?}, and never told: {missing:?}")
+        };
+        let (Some(lifecycle), Some(about)) = (event.lifecycle(), event.reference(&server)) else { continue };
+        if lifecycle.action != LifecycleAction::StorageBucketKeyCreated
+            || lifecycle.source.ends_with(&*name(&ctx, "key"))
+        {
+            missing.retain(|(action, entity)| *action != lifecycle.action || *entity != about.entity);
+        }
+    }
 }

@@ -163,6 +163,20 @@ impl Ctx {
         self.slot == Slot::Member1
     }
 
+    /// A new project that has volumes of its own, and shares images and profiles with `default`.
+    pub(crate) async fn new_project(&self, what: &str) -> String {
+        let name = self.name(what);
+        let config = json!({"features.storage.volumes": "true", "features.images": "false",
+            "features.profiles": "false"});
+        let post = json!({"name": name, "config": config});
+        self.client.request(Method::POST, "/1.0/projects").json(&post).change().await.unwrap();
+        name
+    }
+
+    pub(crate) async fn delete_project(&self, name: &str) {
+        self.client.request(Method::DELETE, &format!("/1.0/projects/{name}")).change().await.unwrap();
+    }
+
     /// A new container, of which nothing is ever started. In a cluster it is on the member that clients talk to, where
     /// local volumes are made too; left to themselves clusters put it anywhere.
     pub(crate) async fn new_instance(&self, devices: &Value) -> String {

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use http::Method;
 use lxd_storage::{
-    ErrorKind, EventItem, Events,
-    types::{Event, EventType, Lifecycle, LifecycleAction, StorageVolumesPost},
+    ErrorKind, EventItem, Events, PoolHandle,
+    types::{
+        Entity, Event, EventType, Lifecycle, LifecycleAction, Server, StorageVolumeBackupsPost,
+        StorageVolumePut, StorageVolumeSnapshotsPost, StorageVolumesPost, VolumeType,
+    },
 };
 use serde_json::json;
 
@@ -16,6 +19,7 @@ use crate::{
 
 cases![
     what_happens_to_storage_is_told,
+    an_event_says_which_object_it_is_about,
     only_what_was_chosen_comes,
     operations_are_told_to_their_end,
     a_broken_stream_comes_back_and_says_so,
@@ -58,12 +62,126 @@ async fn what_happens_to_storage_is_told(ctx: Ctx) {
     }
 }
 
+/// What an event should say: what happened, to which object, of which project.
+type Told = (LifecycleAction, Entity, String);
+
+/// Lets a volume of this name live and die in a pool, with a snapshot and a backup.
+async fn life_of_a_volume(pool: &PoolHandle, name: &str) -> Vec<Told> {
+    let mut volume = pool.volumes().create(StorageVolumesPost::new(name)).await.unwrap();
+    volume.config_mut().set("user.k", "v");
+    volume.save().await.unwrap();
+    let mut snapshot = volume.snapshots().create(StorageVolumeSnapshotsPost::new("s")).await.unwrap();
+    snapshot.set_description("d");
+    snapshot.save().await.unwrap();
+    snapshot.rename("t").await.unwrap();
+    volume.restore("t").await.unwrap();
+    snapshot.delete().await.unwrap();
+    let backup = volume.backups().create(StorageVolumeBackupsPost::new("b")).await.unwrap();
+    backup.rename("c").await.unwrap().delete().await.unwrap();
+    let later = format!("{name}1");
+    volume.rename(&later).await.unwrap();
+    volume.delete().await.unwrap();
+
+    use LifecycleAction as Action;
+    let (pool_name, volume_type) = (pool.name(), VolumeType::Custom);
+    let of_volume = |name: &str| Entity::Volume {
+        pool: pool_name.to_owned(),
+        volume_type: volume_type.clone(),
+        name: name.to_owned(),
+    };
+    let of_snapshot = |snapshot: &str| Entity::VolumeSnapshot {
+        pool: pool_name.to_owned(),
+        volume_type: volume_type.clone(),
+        volume: name.to_owned(),
+        name: snapshot.to_owned(),
+    };
+    let of_backup = |backup: &str| Entity::VolumeBackup {
+        pool: pool_name.to_owned(),
+        volume_type: volume_type.clone(),
+        volume: name.to_owned(),
+        name: backup.to_owned(),
+    };
+    let project = pool.client().project().unwrap_or("default");
+    let told = [
+        (Action::StorageVolumeCreated, of_volume(name)),
+        (Action::StorageVolumeUpdated, of_volume(name)),
+        (Action::StorageVolumeSnapshotCreated, of_snapshot("s")),
+        (Action::StorageVolumeSnapshotUpdated, of_snapshot("s")),
+        (Action::StorageVolumeSnapshotRenamed, of_snapshot("s")),
+        (Action::StorageVolumeRestored, of_volume(name)),
+        (Action::StorageVolumeSnapshotDeleted, of_snapshot("t")),
+        (Action::StorageVolumeBackupCreated, of_backup("b")),
+        (Action::StorageVolumeBackupRenamed, of_backup("c")),
+        (Action::StorageVolumeBackupDeleted, of_backup("c")),
+        (Action::StorageVolumeRenamed, of_volume(&later)),
+        (Action::StorageVolumeDeleted, of_volume(&later)),
+    ];
+    told.into_iter().map(|(action, entity)| (action, entity, project.to_owned())).collect()
+}
+
+/// Waits until all of it was told, and lets nothing else be told of what is in this pool.
+async fn wait_for(events: &mut Events, server: &Server, pool: &str, expected: Vec<Told>) {
+    let mut missing: Vec<&Told> = expected.iter().collect();
+    while !missing.is_empty() {
+        let waited = tokio::time::timeout(Duration::from_secs(10), events.next()).await;
+        let event = match waited.map(Result::unwrap) {
+            Ok(EventItem::Event(event)) => event,
+            Ok(other) => panic!("no gap was made: {other:?}"),
+            Err(_) => panic!("never told: {missing:?}"),
+        };
+        let lifecycle = event.lifecycle().unwrap();
+        if !lifecycle.action.is_storage() || !lifecycle.source.contains(pool) {
+            continue;
+        }
+        let about = event.reference(server).unwrap();
+        let told = (lifecycle.action, about.entity.clone(), about.project().to_owned());
+        missing.retain(|missing| **missing != told);
+        assert!(expected.contains(&told), "{told:?} was not expected of {event:?}");
+    }
+}
+
+async fn an_event_says_which_object_it_is_about(ctx: Ctx) {
+    let project = ctx.new_project("project").await;
+    let server = ctx.client.server().await.unwrap();
+    let mut events =
+        ctx.client.events().of_types([EventType::Lifecycle]).all_projects().open().await.unwrap();
+    let mut pool = ctx.new_pool("p").await;
+    let of_pool = |action| (action, Entity::Pool { name: pool.name().to_owned() }, "default".to_owned());
+    let mut expected =
+        vec![of_pool(LifecycleAction::StoragePoolCreated), of_pool(LifecycleAction::StoragePoolDeleted)];
+    for project in ["default", &project] {
+        let pool = pool.handle().with_project(project);
+        for name in [ctx.odd(&ctx.name("é %41 v")), format!("{project}_{}", ctx.name("w"))] {
+            expected.append(&mut life_of_a_volume(&pool, &name).await);
+        }
+    }
+    // The root of an instance is named otherwise inside, and so is its type.
+    let there = pool.handle().with_project(&*project);
+    let instance = ctx.name("i").to_ascii_lowercase();
+    let root = json!({"root": {"type": "disk", "path": "/", "pool": pool.name()}});
+    let post = json!({"name": instance, "source": {"type": "none"}, "devices": root, "profiles": []});
+    let client =
+        if ctx.is_cluster() { there.client().with_target("member1") } else { there.client().clone() };
+    client.request(Method::POST, "/1.0/instances").json(&post).change().await.unwrap();
+    let root = there.volume(VolumeType::Container, &*instance);
+    let set = |put: &mut StorageVolumePut| *put = std::mem::take(put).with_config("user.k", "v");
+    root.edit(set).await.unwrap();
+    there.client().request(Method::DELETE, &format!("/1.0/instances/{instance}")).change().await.unwrap();
+    let of_root = Entity::Volume {
+        pool: pool.name().to_owned(),
+        volume_type: VolumeType::Container,
+        name: instance.clone(),
+    };
+    expected.push((LifecycleAction::StorageVolumeUpdated, of_root, project.clone()));
+
+    let name = pool.name().to_owned();
+    pool.delete().await.unwrap();
+    wait_for(&mut events, &server, &name, expected).await;
+    ctx.delete_project(&project).await;
+}
+
 async fn only_what_was_chosen_comes(ctx: Ctx) {
-    let project = ctx.name("project");
-    let config =
-        json!({"features.storage.volumes": "true", "features.images": "false", "features.profiles": "false"});
-    let post = json!({"name": project, "config": config});
-    ctx.client.request(Method::POST, "/1.0/projects").json(&post).change().await.unwrap();
+    let project = ctx.new_project("project").await;
     let (here, there) = (ctx.ready_pools().remove(0), ctx.ready_pools().remove(0).with_project(&*project));
     let lifecycle = |client: &lxd_storage::Client| client.events().of_types([EventType::Lifecycle]);
     let mut mine = lifecycle(there.client()).open().await.unwrap();
@@ -84,13 +202,13 @@ async fn only_what_was_chosen_comes(ctx: Ctx) {
     for mut volume in [first, second] {
         volume.delete().await.unwrap();
     }
-    ctx.client.request(Method::DELETE, &format!("/1.0/projects/{project}")).change().await.unwrap();
+    ctx.delete_project(&project).await;
 }
 
 async fn operations_are_told_to_their_end(ctx: Ctx) {
     let mut volume = ctx.new_volume(&ctx.ready_pools()[0], "v").await;
     let mut events = ctx.client.events().of_types([EventType::Operation]).open().await.unwrap();
-    let snapshot = lxd_storage::types::StorageVolumeSnapshotsPost::new("s");
+    let snapshot = StorageVolumeSnapshotsPost::new("s");
     let pending = volume.snapshots().create(snapshot).start().await.unwrap();
     let id = pending.operation().unwrap().id.clone();
     pending.await.unwrap();

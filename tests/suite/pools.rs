@@ -4,7 +4,7 @@ use http::Method;
 use lxd_storage::{
     ErrorKind,
     transport::Reached,
-    types::{Patch, PoolStatus, StoragePoolsPost, StorageVolumesPost, UsedBy, VolumeType},
+    types::{Entity, Patch, PoolStatus, StoragePoolsPost, StorageVolumesPost, VolumeType},
 };
 use serde_json::json;
 
@@ -136,19 +136,19 @@ async fn used_by_is_typed(ctx: Ctx) {
     let instance = ctx.new_instance(&root).await;
 
     pool.sync().await.unwrap();
-    let users: Vec<UsedBy> = pool.used_by().await.unwrap().into_iter().map(|user| user.used_by).collect();
+    let users: Vec<Entity> = pool.used_by().await.unwrap().into_iter().map(|user| user.entity).collect();
     let expected =
-        UsedBy::Volume { pool: pool.name().to_owned(), volume_type: VolumeType::Custom, name: odd };
+        Entity::Volume { pool: pool.name().to_owned(), volume_type: VolumeType::Custom, name: odd };
     assert!(users.contains(&expected), "{users:?}");
     assert!(
-        users.iter().any(|user| matches!(user, UsedBy::Profile { name, .. } if *name == profile)),
+        users.iter().any(|user| matches!(user, Entity::Profile { name, .. } if *name == profile)),
         "{users:?}"
     );
     assert!(
-        users.iter().any(|user| matches!(user, UsedBy::Instance { name, .. } if *name == instance)),
+        users.iter().any(|user| matches!(user, Entity::Instance { name, .. } if *name == instance)),
         "{users:?}"
     );
-    assert!(!users.contains(&UsedBy::Other), "{users:?}");
+    assert!(!users.contains(&Entity::Other), "{users:?}");
 
     ctx.delete_instance(&instance).await;
     ctx.client.request(Method::DELETE, &format!("/1.0/profiles/{profile}")).change().await.unwrap();

@@ -1,6 +1,6 @@
 //! Names that the server chose, as its operations tell them.
 
-use lxd_types::{Operation, Reference, ServerFamily, UsedBy};
+use lxd_types::{Entity, Operation, Reference, ServerFamily};
 use serde_json::Value;
 
 use crate::{Client, Error};
@@ -20,8 +20,8 @@ pub(crate) fn told_name(operation: &Operation, kind: &str) -> Option<String> {
     if let Some(raw) = url.strip_prefix("/1.0/storage_volumes/") {
         return Some(raw.to_owned()).filter(|name| !name.is_empty());
     }
-    match Reference::parse(url).used_by {
-        UsedBy::VolumeSnapshot { name, .. } | UsedBy::Volume { name, .. } => Some(name),
+    match Reference::parse(url).entity {
+        Entity::VolumeSnapshot { name, .. } | Entity::Volume { name, .. } => Some(name),
         _ => last_segment(url),
     }
 }

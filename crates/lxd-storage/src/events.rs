@@ -121,11 +121,14 @@ impl EventListener {
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::{EventItem, types::EventType};
 ///
+/// let server = client.server().await?;
 /// let mut events = client.events().of_types([EventType::Lifecycle]).open().await?;
 /// loop {
 ///     match events.next().await? {
-///         EventItem::Event(event) => match event.lifecycle() {
-///             Some(lifecycle) if lifecycle.action.is_storage() => println!("{}", lifecycle.action),
+///         EventItem::Event(event) => match (event.lifecycle(), event.reference(&server)) {
+///             (Some(lifecycle), Some(about)) if lifecycle.action.is_storage() => {
+///                 println!("{} {:?} {}", lifecycle.action, about.entity, about.project());
+///             }
 ///             _ => {}
 ///         },
 ///         EventItem::Gap => println!("listing again"),

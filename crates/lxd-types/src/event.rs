@@ -129,12 +129,13 @@ object! {
     pub struct Lifecycle {
         /// What happened.
         pub action: LifecycleAction = "action",
-        /// The object's URL as the server calls it inside: the name of a volume has its project in front. Not safe to
-        /// send back.
+        /// The object's URL as the server calls it inside: the name of a volume may have its project in front. Not safe to
+        /// send back; see [`Event::reference`] for what it means.
         pub source: String = "source",
         /// What else the server says, such as the old name after a rename.
         pub context: BTreeMap<String, Value> = "context",
-        /// The object's name, on servers that fill it in. Needs `event_lifecycle_name_and_project`.
+        /// The object's name, on servers that fill it in, which none does for storage; see [`Event::reference`]. Needs
+        /// `event_lifecycle_name_and_project`.
         pub name: Option<String> = optional "name",
         /// The object's project, likewise.
         pub project: Option<String> = optional "project",

@@ -38,7 +38,7 @@
 //! | [`config`], [`size`] | the string-to-string config, its booleans and sizes |
 //! | [`drivers`] | what each storage driver takes: typed configs, and a table for programs |
 //! | [`lifespan`], [`schedule`], [`name_pattern`], [`file_mode`] | what else a key can hold |
-//! | [`mod@reference`] | who uses a pool or volume: the URLs of `used_by`, typed |
+//! | [`mod@reference`], [`entity`] | the URLs of `used_by`, typed, and what they stand for |
 //! | [`envelope`], [`operation`], [`server`] | what carries the answers, long work, the server and its extensions |
 //! | [`snapshot`], [`backup`], [`backup_target`], [`expiry`] | what is kept of volumes, where, and for how long |
 //! | [`bucket`], [`bucket_backup`] | buckets, the keys that open them, and their backups |
@@ -56,6 +56,7 @@ mod setters;
 
 mod beside;
 mod parse_error;
+mod source;
 
 pub mod backup;
 pub mod backup_target;
@@ -66,6 +67,7 @@ pub mod bucket_full;
 pub mod cluster;
 pub mod config;
 pub mod drivers;
+pub mod entity;
 pub mod envelope;
 pub mod event;
 pub mod expiry;
@@ -100,6 +102,7 @@ pub use self::{
     bucket_full::StorageBucketFull,
     cluster::{ClusterMember, ClusterMemberState, MemberStatus},
     config::{Config, ValueError},
+    entity::Entity,
     envelope::{Envelope, ResponseType},
     event::{Event, EventType, Lifecycle, LifecycleAction, Requestor},
     expiry::Expiry,
@@ -115,7 +118,7 @@ pub use self::{
         StoragePoolsPost,
     },
     progress::Progress,
-    reference::{Reference, UsedBy},
+    reference::Reference,
     schedule::Schedule,
     secrets::{Secret, Secrets},
     server::{Environment, Extensions, Server, ServerFamily, StorageDriver},

@@ -8,9 +8,9 @@
 use std::{fs, path::Path};
 
 use lxd_types::{
-    ContentType, Envelope, Operation, OperationClass, PoolStatus, Reference, ResourcesStoragePool,
+    ContentType, Entity, Envelope, Operation, OperationClass, PoolStatus, Reference, ResourcesStoragePool,
     ResponseType, Server, ServerFamily, StatusCode, StoragePool, StorageVolume, StorageVolumeSnapshot,
-    StorageVolumeState, UsedBy, VolumeType,
+    StorageVolumeState, VolumeType,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -108,22 +108,22 @@ fn users_of_a_pool() {
     for family in FAMILIES {
         let pool: StoragePool = decode(family, "pool-dir");
         let parse = if family == "lxd-5.0" { Reference::parse_twice_encoded } else { Reference::parse };
-        let users: Vec<UsedBy> = pool.used_by.iter().map(|url| parse(url).used_by).collect();
-        let odd = UsedBy::Volume {
+        let users: Vec<Entity> = pool.used_by.iter().map(|url| parse(url).entity).collect();
+        let odd = Entity::Volume {
             pool: "dir0".into(),
             volume_type: VolumeType::Custom,
             name: "odd é 100%".into(),
         };
         assert!(users.contains(&odd), "{users:?}");
         assert!(
-            users.iter().any(|user| matches!(user, UsedBy::Instance { name, .. } if name == "c")),
+            users.iter().any(|user| matches!(user, Entity::Instance { name, .. } if name == "c")),
             "{users:?}"
         );
         assert!(
-            users.iter().any(|user| matches!(user, UsedBy::Profile { name, .. } if name == "p")),
+            users.iter().any(|user| matches!(user, Entity::Profile { name, .. } if name == "p")),
             "{users:?}"
         );
-        assert!(!users.contains(&UsedBy::Other), "{users:?}");
+        assert!(!users.contains(&Entity::Other), "{users:?}");
     }
 }
 

@@ -4,12 +4,12 @@ use lxd_remotes::{Cli, Remotes};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let family = match std::env::args().nth(1).as_deref() {
+    let cli = match std::env::args().nth(1).as_deref() {
         None | Some("lxc") => Cli::Lxc,
         Some("incus") => Cli::Incus,
         Some(other) => return Err(format!("{other:?} is neither lxc nor incus").into()),
     };
-    let remotes = Remotes::load(family)?;
+    let remotes = Remotes::load(cli)?;
     println!("{}, default {}", remotes.path().display(), remotes.default_remote());
     for remote in remotes.iter().filter(|remote| remote.has_storage()) {
         let pools = match remotes.client(remote.name()).await {

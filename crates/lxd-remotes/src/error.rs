@@ -40,7 +40,7 @@ pub enum ErrorKind {
     Unreachable,
     /// The server doesn't take the token or password, or doesn't trust this client afterwards.
     Refused,
-    /// Other trouble with the server. [`Error::storage`] has it.
+    /// Other trouble with the server, or in a call of the storage client. [`Error::storage`] has it.
     Server,
 }
 
@@ -135,12 +135,50 @@ impl Error {
         self.0.line
     }
 
-    /// What the storage client said, where a server or the way to it was the cause.
+    /// What the storage client said, where a server or the way to it was the cause, and where a call of a finished client
+    /// failed.
     #[must_use]
     pub fn storage(&self) -> Option<&lxd_storage::Error> {
         self.0.source.as_deref()?.downcast_ref()
     }
 }
+
+/// What a call of a finished client failed with, so that one function can make a client and use it. The kind is
+/// [`Unreachable`](ErrorKind::Unreachable) without a connection, [`InvalidInput`](ErrorKind::InvalidInput) for input that
+/// makes no sense, and [`Server`](ErrorKind::Server) for all else; [`Error::storage`] has what is to be acted on.
+///
+/// ```no_run
+/// # async fn example(remotes: lxd_remotes::Remotes) -> Result<(), lxd_remotes::Error> {
+/// let pools = remotes.client("backup").await?.storage_pools().all().await?;
+/// # Ok(()) }
+/// ```
+impl From<lxd_storage::Error> for Error {
+    fn from(error: lxd_storage::Error) -> Self {
+        use lxd_storage::{ErrorKind as Storage, transport::Phase};
+        let kind = match error.kind() {
+            Storage::Connect | Storage::Timeout(Phase::Dial) => ErrorKind::Unreachable,
+            Storage::InvalidInput => ErrorKind::InvalidInput,
+            _ => ErrorKind::Server,
+        };
+        Self::new(kind, error.to_string()).with_source(error)
+    }
+}
+
+/// As an error of the storage client.
+macro_rules! from_what_the_storage_client_takes {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                lxd_storage::Error::from(error).into()
+            }
+        })*
+    };
+}
+from_what_the_storage_client_takes!(
+    lxd_storage::transport::Error,
+    lxd_storage::types::ParseError,
+    lxd_storage::types::ValueError
+);
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -198,5 +236,19 @@ mod tests {
         assert_eq!(error.to_string(), "/c/config.yml:7: malformed config: a remote without address");
         assert!(format!("{error:#}").ends_with("address: deep"));
         assert_eq!((error.line(), size_of::<Error>()), (Some(7), size_of::<usize>()));
+    }
+
+    #[tokio::test]
+    async fn a_call_of_a_client_fails_with_what_it_said() {
+        async fn pools(socket: &str) -> Result<usize, Error> {
+            Ok(lxd_storage::Client::unix(socket).storage_pools().all().await?.len())
+        }
+        let error = pools("/nowhere/at/all").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert_eq!(error.storage().unwrap().kind(), lxd_storage::ErrorKind::Connect);
+        let no_name = lxd_storage::Client::unix("/nowhere").storage_pools().get("").await.unwrap_err();
+        assert_eq!(Error::from(no_name).kind(), ErrorKind::InvalidInput);
+        let no_size = "ten".parse::<lxd_storage::types::Size>().unwrap_err();
+        assert_eq!(Error::from(no_size).kind(), ErrorKind::InvalidInput);
     }
 }

@@ -5,7 +5,7 @@
 //! and adds remotes so that the command line clients can use them too.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example() -> Result<(), lxd_remotes::Error> {
 //! use lxd_remotes::{Cli, Join, Remotes};
 //!
 //! let mut remotes = Remotes::load(Cli::Incus)?;
@@ -17,6 +17,8 @@
 //! }
 //! # Ok(()) }
 //! ```
+//!
+//! The storage client is here as [`storage`], so that this crate is the only one to depend on; `?` takes its errors too.
 //!
 //! # Trust
 //!
@@ -44,6 +46,8 @@ mod pem;
 mod remote;
 mod remotes;
 mod token;
+
+pub use lxd_storage as storage;
 
 pub use self::{
     cli::Cli,

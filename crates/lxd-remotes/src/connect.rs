@@ -1,28 +1,22 @@
-//! From a remote to a client.
+//! A client of a remote, about to be made.
 
 use std::{
     fmt,
     future::{Future, IntoFuture},
-    path::PathBuf,
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 
 use lxd_storage::{
     Client,
     transport::{
-        Authorized, BoxFuture, Error as TransportError, HttpTransport, ServerTrust, Tls, Token, TokenSource,
-        discover,
+        Authorized, BoxFuture, Error as TransportError, Limits, Proxy, Retrying, Token, TokenSource,
+        Transport,
     },
 };
 
-use crate::{
-    Auth, Cli, Error, ErrorKind, Protocol, Remote,
-    add::Failures,
-    client_key,
-    folder::{Folder, read},
-    remote::{Origin, without_login},
-};
+use crate::{Error, plan::Plan};
 
 /// A client of a remote, about to be made. [`Remotes::client`](crate::Remotes::client) begins it; await it.
 ///
@@ -30,40 +24,79 @@ use crate::{
 /// several addresses the first one that answers (`GET /1.0`) is taken.
 ///
 /// ```no_run
-/// # async fn example(remotes: lxd_remotes::Remotes, source: impl lxd_storage::transport::TokenSource)
+/// # async fn example(remotes: lxd_remotes::Remotes, source: impl lxd_remotes::storage::transport::TokenSource)
 /// # -> Result<(), lxd_remotes::Error> {
+/// use std::time::Duration;
+/// use lxd_remotes::storage::transport::{Limits, Proxy};
+///
 /// let backup = remotes.client("backup").await?;
 /// let behind_oidc = remotes.client("prod").tokens(source).await?;
+/// let far_away = remotes
+///     .client("prod")
+///     .proxy(Proxy::new("http://proxy.example:3128")?)
+///     .limits(Limits::METADATA.with_first_byte(Duration::from_secs(120)))
+///     .patience(Duration::from_secs(30))
+///     .user_agent("nightly-backup/2.1")
+///     .await?;
 /// # Ok(()) }
 /// ```
 ///
 /// # Errors
-/// [`NotFound`](ErrorKind::NotFound), [`NotAServer`](ErrorKind::NotAServer) for images,
-/// [`NoIdentity`](ErrorKind::NoIdentity) without a client certificate, [`NoTokens`](ErrorKind::NoTokens) for OIDC
-/// without a source, [`UnsupportedAuth`](ErrorKind::UnsupportedAuth), [`InvalidInput`](ErrorKind::InvalidInput) for an
-/// address that is none, [`Unreachable`](ErrorKind::Unreachable) with all that was tried.
+/// [`NotFound`](crate::ErrorKind::NotFound), [`NotAServer`](crate::ErrorKind::NotAServer) for images,
+/// [`NoIdentity`](crate::ErrorKind::NoIdentity) without a client certificate, [`NoTokens`](crate::ErrorKind::NoTokens) for
+/// OIDC without a source, [`UnsupportedAuth`](crate::ErrorKind::UnsupportedAuth),
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput) for an address that is none, a limit of zero and a user agent that no
+/// header can hold, [`Unreachable`](crate::ErrorKind::Unreachable) with all that was tried.
 #[must_use = "no client is made until this is awaited"]
 pub struct Connect {
     plan: Result<Plan, Error>,
-    tokens: Option<Arc<dyn TokenSource>>,
+    settings: Settings,
 }
 
-/// All that is needed to make the client.
-pub(crate) struct Plan {
-    pub(crate) remote: Remote,
-    pub(crate) folder: Folder,
-    pub(crate) shared: Option<Folder>,
-    pub(crate) cli: Option<Cli>,
+/// What the caller wants otherwise than it is by default.
+#[derive(Clone, Default)]
+pub(crate) struct Settings {
+    pub(crate) tokens: Option<Source>,
+    pub(crate) limits: Option<Limits>,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) patience: Option<Duration>,
+    pub(crate) proxy: Option<Proxy>,
 }
 
 impl Connect {
     pub(crate) fn new(plan: Result<Plan, Error>) -> Self {
-        Self { plan, tokens: None }
+        Self { plan, settings: Settings::default() }
     }
 
     /// Where bearer tokens come from, for remotes with OIDC. Others don't use it.
     pub fn tokens(mut self, source: impl TokenSource) -> Self {
-        self.tokens = Some(Arc::new(source));
+        self.settings.tokens = Some(Source(Arc::new(source)));
+        self
+    }
+
+    /// The time limits of ordinary calls. Default: [`Limits::METADATA`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = Some(limits);
+        self
+    }
+
+    /// The `User-Agent`. Default: the storage client's name and version.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.settings.user_agent = Some(user_agent.into());
+        self
+    }
+
+    /// Lets the client try again for so long, where that can do no harm: see [`Retrying`]. By default it doesn't. Which of
+    /// several addresses is taken is found out without patience.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.settings.patience = Some(patience);
+        self
+    }
+
+    /// Goes through an HTTP proxy to remotes on the network, and directly to sockets. The environment's `https_proxy` is not
+    /// looked at.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.settings.proxy = Some(proxy);
         self
     }
 }
@@ -73,7 +106,7 @@ impl IntoFuture for Connect {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.plan?.connect(self.tokens.as_ref()).await })
+        Box::pin(async move { self.plan?.connect(&self.settings).await })
     }
 }
 
@@ -81,134 +114,54 @@ impl fmt::Debug for Connect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connect")
             .field("remote", &self.plan.as_ref().map(|plan| &plan.remote))
-            .field("tokens", &self.tokens.is_some())
+            .field("tokens", &self.settings.tokens.is_some())
+            .field("limits", &self.settings.limits)
+            .field("user_agent", &self.settings.user_agent)
+            .field("patience", &self.settings.patience)
+            .field("proxy", &self.settings.proxy)
             .finish()
     }
 }
 
-impl Plan {
-    async fn connect(&self, tokens: Option<&Arc<dyn TokenSource>>) -> Result<Client, Error> {
-        let name = self.remote.name();
-        if !self.remote.has_storage() {
-            let message = format!("remote {name:?} serves images and no storage; choose another remote");
-            return Err(Error::new(ErrorKind::NotAServer, message));
-        }
-        if let [address] = self.remote.addresses() {
-            return self.client_at(address, tokens).await;
-        }
-        let mut failures = Failures::default();
-        for address in self.remote.addresses() {
-            let client = self.client_at(address, tokens).await;
-            let answer = match &client {
-                Ok(client) => client.server().await.map(drop).map_err(|error| {
-                    Error::new(ErrorKind::Unreachable, error.to_string()).with_source(error)
-                }),
-                Err(_) => Ok(()),
-            };
-            match (client, answer) {
-                (Ok(client), Ok(())) => return Ok(client),
-                (Err(error), _) if error.kind() != ErrorKind::Unreachable => return Err(error),
-                (Err(error), _) | (_, Err(error)) => failures.note(address, error),
-            }
-        }
-        Err(failures.into_error(name))
-    }
-
-    async fn client_at(&self, address: &str, tokens: Option<&Arc<dyn TokenSource>>) -> Result<Client, Error> {
-        let (client, own_project) = match address.strip_prefix("unix:") {
-            Some(path) => {
-                let (socket, project) = self.socket(path).await?;
-                (Client::unix(socket), project)
-            }
-            None => (self.https(address, tokens)?, None),
-        };
-        // Every server takes no project for this one, old ones without projects included.
-        Ok(match self.remote.project().or(own_project.as_deref()) {
-            None | Some("default") => client,
-            Some(project) => client.with_project(project),
-        })
-    }
-
-    /// The socket that a `unix:` address means: `unix:///path`, `unix:/path`, or the server of this machine, and the
-    /// one project that it lets into if it is a socket for users.
-    async fn socket(&self, path: &str) -> Result<(PathBuf, Option<String>), Error> {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        if !path.is_empty() {
-            return Ok((PathBuf::from(path), None));
-        }
-        let found = match (self.remote.protocol(), self.cli) {
-            (Some(Protocol::Incus), _) | (None, Some(Cli::Incus)) => discover::find_incus().await,
-            (Some(Protocol::Lxd), _) | (None, Some(Cli::Lxc)) => discover::find_lxd().await,
-            _ => discover::find().await,
-        };
-        found.map(|found| (found.path, found.project)).map_err(|error| {
-            let message = format!("remote {:?}: {error}", self.remote.name());
-            Error::new(ErrorKind::Unreachable, message).with_source(lxd_storage::Error::from(error))
-        })
-    }
-
-    fn https(&self, address: &str, tokens: Option<&Arc<dyn TokenSource>>) -> Result<Client, Error> {
-        let name = self.remote.name();
-        if address.contains('@') {
-            let message =
-                format!("{:?} has a user name in it, which servers don't take", without_login(address));
-            return Err(Error::invalid(format!("remote {name:?}: {message}")));
-        }
-        let builder = Tls::builder(address.trim_end_matches('/')).trust(self.trust()?);
-        let build = |builder: lxd_storage::transport::TlsBuilder| {
-            builder.build().map(HttpTransport::new).map_err(|error| {
-                let message = format!("remote {name:?}: {error}");
-                Error::invalid(message).with_source(lxd_storage::Error::from(error))
-            })
-        };
-        match self.remote.auth() {
-            None | Some(Auth::Tls) => {
-                let identity = client_key::load(&self.folder, name)?;
-                Ok(Client::new(build(builder.identity(identity))?))
-            }
-            Some(Auth::Oidc) => {
-                let source = tokens.ok_or_else(|| {
-                    let message =
-                        format!("remote {name:?} wants them (auth_type: oidc); give one with `tokens`");
-                    Error::new(ErrorKind::NoTokens, message)
-                })?;
-                Ok(Client::new(Authorized::new(build(builder)?, Source(Arc::clone(source)))))
-            }
-            Some(other) => {
-                let message = format!("remote {name:?} has auth_type {other:?}; tls and oidc are known here");
-                Err(Error::new(ErrorKind::UnsupportedAuth, message))
-            }
+impl Settings {
+    /// A client over a transport, or over that transport with tokens.
+    pub(crate) fn client(
+        &self,
+        transport: impl Transport,
+        tokens: Option<Source>,
+    ) -> Result<Client, lxd_storage::Error> {
+        match tokens {
+            // Patience is the outer one, so that each attempt has a token of its own time.
+            Some(source) => self.patient_client(Authorized::new(transport, source)),
+            None => self.patient_client(transport),
         }
     }
 
-    /// By the pinned certificate, or else by the folder's own authority, or else by those of the system.
-    fn trust(&self) -> Result<ServerTrust, Error> {
-        let folder = match (self.remote.origin, &self.shared) {
-            (Origin::Shared, Some(shared)) => shared,
-            _ => &self.folder,
+    fn patient_client(&self, transport: impl Transport) -> Result<Client, lxd_storage::Error> {
+        let builder = match self.patience {
+            Some(patience) => Client::builder(Retrying::new(transport).with_patience(patience)),
+            None => Client::builder(transport),
         };
-        let unusable = |path: PathBuf| {
-            move |error: TransportError| {
-                let message = "it is no certificate; remove it and add the remote again";
-                Error::new(ErrorKind::Malformed, message)
-                    .at(&path, None)
-                    .with_source(lxd_storage::Error::from(error))
-            }
+        let builder = match self.limits {
+            Some(limits) => builder.limits(limits),
+            None => builder,
         };
-        let path = folder.server_certificate(self.remote.name())?;
-        if let Some(pem) = read(&path)? {
-            return ServerTrust::certificate(&pem).map_err(unusable(path));
+        match &self.user_agent {
+            Some(user_agent) => builder.user_agent(user_agent.clone()),
+            None => builder,
         }
-        let path = self.folder.file("client.ca");
-        match read(&path)? {
-            Some(pem) => ServerTrust::ca(&pem).map_err(unusable(path)),
-            None => Ok(ServerTrust::system()),
-        }
+        .build()
+    }
+
+    /// The same without patience.
+    pub(crate) fn impatient(&self) -> Self {
+        Self { patience: None, ..self.clone() }
     }
 }
 
 /// One source for however many addresses.
-struct Source(Arc<dyn TokenSource>);
+#[derive(Clone)]
+pub(crate) struct Source(Arc<dyn TokenSource>);
 
 impl TokenSource for Source {
     fn token(&self) -> BoxFuture<'_, Result<Token, TransportError>> {
@@ -227,7 +180,10 @@ mod tests {
     use lxd_storage::transport::Endpoint;
 
     use super::*;
-    use crate::{Remotes, folder::tests::Scratch};
+    use crate::{
+        ErrorKind, Remotes, client_key,
+        folder::{Folder, tests::Scratch},
+    };
 
     const FILE: &str = "remotes:
   images: {addr: https://h, protocol: simplestreams, public: true}
@@ -272,6 +228,22 @@ mod tests {
         assert_eq!(long.endpoint(), &Endpoint::unix("/run/x.socket"));
         assert_eq!(short.endpoint(), long.endpoint());
         assert_eq!((long.project(), short.project()), (Some("blue"), None));
+    }
+
+    #[tokio::test]
+    async fn settings_that_no_client_can_have_are_refused() {
+        let scratch = Scratch::new("connect-settings");
+        fs::write(scratch.0.join("config.yml"), FILE).unwrap();
+        let remotes = Remotes::open(&scratch.0).unwrap();
+        let connect = || remotes.client("long");
+        for bad in
+            [connect().user_agent("a\nb"), connect().limits(Limits::METADATA.with_idle(Duration::ZERO))]
+        {
+            assert_eq!(bad.await.unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+        let proxy = Proxy::new("http://proxy").unwrap().with_authorization("Basic c2VjcmV0").unwrap();
+        let shown = format!("{:?}", connect().proxy(proxy).patience(Duration::from_secs(1)));
+        assert!(shown.contains("proxy") && shown.contains("1s") && !shown.contains("c2VjcmV0"), "{shown}");
     }
 
     #[tokio::test]

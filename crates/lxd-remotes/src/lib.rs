@@ -43,6 +43,7 @@ mod folder;
 mod grant;
 mod join;
 mod pem;
+mod plan;
 mod remote;
 mod remotes;
 mod token;

@@ -5,9 +5,9 @@ use std::{env, path::Path};
 use crate::{
     Cli, Connect, Error, ErrorKind, Remote,
     config::{Config, document, parse},
-    connect::Plan,
     edit::Edit,
     folder::{Folder, Readers, link, read, remove, replace},
+    plan::Plan,
     remote::{Origin, problem_with_name},
 };
 

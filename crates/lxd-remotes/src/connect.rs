@@ -70,7 +70,7 @@ impl Connect {
 
     /// Where bearer tokens come from, for remotes with OIDC. Others don't use it.
     pub fn tokens(mut self, source: impl TokenSource) -> Self {
-        self.settings.tokens = Some(Source(Arc::new(source)));
+        self.settings.tokens = Some(Source::new(source));
         self
     }
 
@@ -162,6 +162,12 @@ impl Settings {
 /// One source for however many addresses.
 #[derive(Clone)]
 pub(crate) struct Source(Arc<dyn TokenSource>);
+
+impl Source {
+    pub(crate) fn new(source: impl TokenSource) -> Self {
+        Self(Arc::new(source))
+    }
+}
 
 impl TokenSource for Source {
     fn token(&self) -> BoxFuture<'_, Result<Token, TransportError>> {

@@ -38,6 +38,7 @@ mod config;
 mod connect;
 mod edit;
 mod enroll;
+mod environment;
 mod error;
 mod folder;
 mod grant;

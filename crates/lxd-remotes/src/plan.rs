@@ -8,10 +8,11 @@ use lxd_storage::{
 };
 
 use crate::{
-    Auth, Cli, Error, ErrorKind, Protocol, Remote,
+    Auth, Cli, Error, ErrorKind, Remote,
     add::Failures,
     client_key,
     connect::{Settings, Source},
+    environment::{Environment, speaks},
     folder::{Folder, read},
     remote::{Origin, without_login},
 };
@@ -22,6 +23,7 @@ pub(crate) struct Plan {
     pub(crate) folder: Folder,
     pub(crate) shared: Option<Folder>,
     pub(crate) cli: Option<Cli>,
+    pub(crate) environment: Environment,
 }
 
 impl Plan {
@@ -66,6 +68,9 @@ impl Plan {
             }
         };
         let client = settings.client(transport, tokens)?;
+        if let Some(project) = self.environment.project(&self.remote, self.cli) {
+            return Ok(client.with_project(project));
+        }
         // Every server takes no project for this one, old ones without projects included.
         Ok(match self.remote.project().or(own_project.as_deref()) {
             None | Some("default") => client,
@@ -80,10 +85,10 @@ impl Plan {
         if !path.is_empty() {
             return Ok((PathBuf::from(path), None));
         }
-        let found = match (self.remote.protocol(), self.cli) {
-            (Some(Protocol::Incus), _) | (None, Some(Cli::Incus)) => discover::find_incus().await,
-            (Some(Protocol::Lxd), _) | (None, Some(Cli::Lxc)) => discover::find_lxd().await,
-            _ => discover::find().await,
+        let found = match speaks(&self.remote, self.cli) {
+            Some(Cli::Incus) => discover::find_incus().await,
+            Some(Cli::Lxc) => discover::find_lxd().await,
+            None => discover::find().await,
         };
         found.map(|found| (found.path, found.project)).map_err(|error| {
             let message = format!("remote {:?}: {error}", self.remote.name());
@@ -109,18 +114,20 @@ impl Plan {
                 Error::invalid(message).with_source(lxd_storage::Error::from(error))
             })
         };
+        let given = settings.tokens.clone().filter(|_| self.remote.auth() == Some(&Auth::Oidc));
+        if let Some(source) =
+            given.or_else(|| self.environment.token(&self.remote, self.cli).map(Source::new))
+        {
+            return Ok((build(builder)?, Some(source)));
+        }
         match self.remote.auth() {
             None | Some(Auth::Tls) => {
                 let identity = client_key::load(&self.folder, name)?;
                 Ok((build(builder.identity(identity))?, None))
             }
             Some(Auth::Oidc) => {
-                let source = settings.tokens.clone().ok_or_else(|| {
-                    let message =
-                        format!("remote {name:?} wants them (auth_type: oidc); give one with `tokens`");
-                    Error::new(ErrorKind::NoTokens, message)
-                })?;
-                Ok((build(builder)?, Some(source)))
+                let message = format!("remote {name:?} wants them (auth_type: oidc); give one with `tokens`");
+                Err(Error::new(ErrorKind::NoTokens, message))
             }
             Some(other) => {
                 let message = format!("remote {name:?} has auth_type {other:?}; tls and oidc are known here");

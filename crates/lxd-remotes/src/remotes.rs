@@ -6,6 +6,7 @@ use crate::{
     Cli, Connect, Error, ErrorKind, Remote,
     config::{Config, document, parse},
     edit::Edit,
+    environment::Environment,
     folder::{Folder, Readers, link, read, remove, replace},
     plan::Plan,
     remote::{Origin, problem_with_name},
@@ -34,15 +35,18 @@ pub struct Remotes {
     folder: Folder,
     /// The folder of the remotes that all users share.
     shared: Option<Folder>,
-    cli: Option<Cli>,
-    /// What the environment says.
+    pub(crate) cli: Option<Cli>,
+    /// Which remote the environment says is the default.
     chosen: Option<String>,
+    /// What else it says, if the caller wants to go by it.
+    pub(crate) environment: Environment,
     config: Config,
 }
 
 impl Remotes {
     /// Reads the config of `lxc` or `incus` where that command looks for it: `LXD_CONF` or `INCUS_CONF`, or else a folder
-    /// below the home folder. Adds the remotes that all users of the machine share. No file at all is fine.
+    /// below the home folder. Adds the remotes that all users of the machine share. No file at all is fine. Other variables
+    /// are read by [`with_environment`](Self::with_environment) only.
     ///
     /// # Errors
     /// [`NoFolder`](ErrorKind::NoFolder) without a home folder; [`File`](ErrorKind::File),
@@ -54,6 +58,7 @@ impl Remotes {
             shared: Some(Folder::new(places.shared)),
             cli: Some(cli),
             chosen: places.default_remote,
+            environment: Environment::default(),
             config: Config::default(),
         };
         remotes.refresh()?;
@@ -66,7 +71,14 @@ impl Remotes {
     /// [`File`](ErrorKind::File), [`Malformed`](ErrorKind::Malformed).
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = Folder::new(folder.as_ref());
-        let mut remotes = Self { folder, shared: None, cli: None, chosen: None, config: Config::default() };
+        let mut remotes = Self {
+            folder,
+            shared: None,
+            cli: None,
+            chosen: None,
+            environment: Environment::default(),
+            config: Config::default(),
+        };
         remotes.refresh()?;
         Ok(remotes)
     }
@@ -134,6 +146,7 @@ impl Remotes {
             folder: self.folder.clone(),
             shared: self.shared.clone(),
             cli: self.cli,
+            environment: self.environment.clone(),
         });
         Connect::new(plan)
     }

@@ -5,13 +5,15 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Command, Stdio},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::Method;
 use lxd_remotes::{ErrorKind, Expect, Grant, Join, JoinToken, Protocol, Remotes};
-use lxd_storage::transport::{BoxFuture, Error as TransportError, Reached, Token, TokenSource, fingerprint};
+use lxd_storage::transport::{
+    BoxFuture, Error as TransportError, Limits, Reached, Token, TokenSource, fingerprint,
+};
 use lxd_tests::Family;
 use serde_json::{Value, json};
 
@@ -30,6 +32,7 @@ cases![
     a_folder_of_the_command_line_client_is_used,
     a_token_of_the_command_line_client_is_taken,
     one_of_several_addresses_answers,
+    a_client_of_a_remote_has_settings_of_its_own,
     a_socket_is_a_remote_too,
     bearer_tokens_take_the_place_of_the_certificate,
 ];
@@ -344,6 +347,21 @@ async fn one_of_several_addresses_answers(ctx: Ctx) {
     );
 }
 
+async fn a_client_of_a_remote_has_settings_of_its_own(ctx: Ctx) {
+    let folder = Folder::new(&ctx, "f");
+    let socket = ctx.daemon().socket();
+    folder.write("config.yml", format!("remotes:\n  here: {{addr: 'unix://{}'}}\n", socket.display()));
+    let connect = folder.open().client("here").user_agent("suite/1").patience(Duration::from_secs(5));
+    let limits = Limits::METADATA.with_total(Duration::from_secs(60));
+    // One function makes the client and uses it, and has one kind of error.
+    let used = async || -> Result<usize, lxd_remotes::Error> {
+        let client = connect.limits(limits).await?;
+        let size = client.storage_pool("dir0").get().await?.config().size("rsync.bwlimit")?;
+        Ok(client.storage_pools().all().await?.len() + usize::from(size.is_some()))
+    };
+    assert!(used().await.unwrap() > 0);
+}
+
 async fn a_socket_is_a_remote_too(ctx: Ctx) {
     let folder = Folder::new(&ctx, "f");
     let socket = ctx.daemon().socket();
@@ -367,4 +385,9 @@ async fn bearer_tokens_take_the_place_of_the_certificate(ctx: Ctx) {
     // These servers know no OpenID provider, so that the caller stays a stranger.
     let client = remotes.client("prod").tokens(Fixed).await.unwrap();
     assert!(client.storage_pools().all().await.unwrap_err().is_forbidden());
+    let stranger = Folder::new(&ctx, "s");
+    let join = Join::oidc(url, Expect::fingerprint(server_fingerprint(&ctx)), Fixed);
+    let error = stranger.open().add("prod", join).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error:#}");
+    assert!(!stranger.0.exists());
 }

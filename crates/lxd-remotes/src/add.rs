@@ -2,7 +2,7 @@
 
 use lxd_storage::{
     Client,
-    transport::{Dial, Presented, Reached, ServerTrust, Tls},
+    transport::{Authorized, Dial, HttpTransport, Presented, Reached, ServerTrust, Tls},
     types::ServerFamily,
 };
 use serde_norway::Value;
@@ -20,7 +20,8 @@ use crate::{
 impl Remotes {
     /// Joins a server and adds it as a remote: compares the server's certificate with the expected one, makes a client
     /// certificate if the folder has none, asks the server for trust (`POST /1.0/certificates`), pins the certificate in `servercerts` and
-    /// writes the entry into `config.yml`, in this order.
+    /// writes the entry into `config.yml`, in this order. With [`Join::oidc`] there is no certificate and no such request, and the
+    /// server has to trust the bearer token instead.
     ///
     /// The addresses of a token are tried one after the other, ten seconds each at most. A server that trusts the certificate already isn't asked
     /// again, so adding one more time goes on where it was broken off.
@@ -67,11 +68,12 @@ impl Remotes {
                 failures.note(&url, error);
                 continue;
             }
-            let client = self.pinned(name, &url, &found)?;
+            let client = self.pinned(name, &url, &found, &credential)?;
             match enroll(&client, &credential).await {
                 Ok(server) => {
                     let family = &server.environment.server;
-                    return self.save(name, &url, project.as_deref(), family, &found);
+                    let auth_type = credential.auth_type();
+                    return self.save(name, &url, auth_type, project.as_deref(), family, &found);
                 }
                 Err(error) if never_reached(&error) => failures.note(&url, error),
                 Err(error) => return Err(error),
@@ -80,15 +82,25 @@ impl Remotes {
         Err(failures.into_error(name))
     }
 
-    /// A client of just this server, showing the folder's certificate.
-    fn pinned(&self, name: &str, url: &str, found: &Presented) -> Result<Client, Error> {
-        let identity = client_key::load_or_create(self.folder(), name)?;
+    /// A client of just this server, showing the folder's certificate or else a token.
+    fn pinned(
+        &self,
+        name: &str,
+        url: &str,
+        found: &Presented,
+        credential: &Credential,
+    ) -> Result<Client, Error> {
         let unusable = |error: lxd_storage::transport::Error| {
             Error::invalid(error.to_string()).with_source(lxd_storage::Error::from(error))
         };
         let trust = ServerTrust::fingerprint(found.fingerprint()).map_err(unusable)?;
-        let tls = Tls::builder(url).identity(identity).trust(trust).build().map_err(unusable)?;
-        Ok(Client::https(tls))
+        let builder = Tls::builder(url).trust(trust);
+        if let Credential::Tokens(source) = credential {
+            let transport = HttpTransport::new(builder.build().map_err(unusable)?);
+            return Ok(Client::new(Authorized::new(transport, source.clone())));
+        }
+        let identity = client_key::load_or_create(self.folder(), name)?;
+        Ok(Client::https(builder.identity(identity).build().map_err(unusable)?))
     }
 
     /// Writes down a server that trusts us.
@@ -96,6 +108,7 @@ impl Remotes {
         &mut self,
         name: &str,
         url: &str,
+        auth_type: &str,
         project: Option<&str>,
         family: &ServerFamily,
         found: &Presented,
@@ -107,7 +120,7 @@ impl Remotes {
         self.check_new(name)?;
         replace(&self.folder().server_certificate(name)?, certificate.as_bytes(), Readers::Anybody)?;
         let protocol = if *family == ServerFamily::Incus { "incus" } else { "lxd" };
-        let mut keys = vec![("addr", Value::from(url)), ("auth_type", Value::from("tls"))];
+        let mut keys = vec![("addr", Value::from(url)), ("auth_type", Value::from(auth_type))];
         keys.extend(project.map(|project| ("project", Value::from(project))));
         keys.extend([("protocol", Value::from(protocol)), ("public", Value::from(false))]);
         self.write(&Edit::Add(name, keys))?;
@@ -138,6 +151,7 @@ fn prepare(way: Way) -> Result<Prepared, Error> {
         }
         Way::Password { address, password, expect } => (address, Credential::Password(password), expect),
         Way::Known { address, expect } => (address, Credential::None, expect),
+        Way::Oidc { address, expect, source } => (address, Credential::Tokens(source), expect),
     };
     expect.check()?;
     // Of a token's addresses one may be unusable; of just one there is nothing to fall back on.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lxd_storage::{Client, transport::http::Method, types::Server};
 use serde_json::{Value, json};
 
-use crate::{Error, ErrorKind, JoinToken};
+use crate::{Error, ErrorKind, JoinToken, connect::Source};
 
 /// Why the server should trust us.
 pub(crate) enum Credential {
@@ -13,13 +13,26 @@ pub(crate) enum Credential {
     Password(String),
     /// It does already.
     None,
+    /// Whoever has such tokens is trusted.
+    Tokens(Source),
+}
+
+impl Credential {
+    /// How the remote's clients show who they are, by the word of config files.
+    pub(crate) fn auth_type(&self) -> &'static str {
+        if matches!(self, Self::Tokens(_)) { "oidc" } else { "tls" }
+    }
 }
 
 /// Makes the server behind this client trust it, and gives what the server then says of itself.
 ///
 /// The certificate is not in the request: the server takes the one of the connection, which proves that we have its key.
 pub(crate) async fn enroll(client: &Client, credential: &Credential) -> Result<Arc<Server>, Error> {
-    let server = client.refresh_server().await.map_err(|error| trouble(ErrorKind::Server, error))?;
+    let server = client.refresh_server().await.map_err(|error| {
+        let refused = error.is_forbidden() && matches!(credential, Credential::Tokens(_));
+        let kind = if refused { ErrorKind::Refused } else { ErrorKind::Server };
+        Error::new(kind, error.to_string()).with_source(error)
+    })?;
     // A token would be used up for nothing.
     if server.is_trusted() {
         return Ok(server);
@@ -28,6 +41,12 @@ pub(crate) async fn enroll(client: &Client, credential: &Credential) -> Result<A
         Credential::None => {
             let message =
                 "it doesn't trust this folder's client.crt; add that on the server, or join with a token";
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        Credential::Tokens(_) => {
+            let methods = server.auth_methods.join(", ");
+            let message =
+                format!("it doesn't trust the bearer token; its ways to authenticate are {methods}");
             return Err(Error::new(ErrorKind::Refused, message));
         }
         Credential::Password(password) => json!({ "type": "client", "password": password }),

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use lxd_storage::transport::{Presented, ServerTrust};
+use lxd_storage::transport::{Presented, ServerTrust, TokenSource};
 
-use crate::{Error, ErrorKind, JoinToken};
+use crate::{Error, ErrorKind, JoinToken, connect::Source};
 
 /// How to become a client that a server trusts, for [`Remotes::add`](crate::Remotes::add).
 ///
@@ -25,6 +25,7 @@ pub(crate) enum Way {
     Token(JoinToken),
     Password { address: String, password: String, expect: Expect },
     Known { address: String, expect: Expect },
+    Oidc { address: String, expect: Expect, source: Source },
 }
 
 impl Join {
@@ -45,6 +46,27 @@ impl Join {
         Self { way: Way::Known { address: address.into(), expect }, project: None }
     }
 
+    /// By a bearer token, which makes a remote with `auth_type: oidc`: it needs no client certificate, and the folder gets
+    /// none. Once the server's certificate is verified, a token of the source has to be trusted (`GET /1.0`). The source is
+    /// not written down: clients of the remote get theirs by [`Connect::tokens`](crate::Connect::tokens), and the command
+    /// line clients sign in by themselves. Needs the API extension `oidc` for tokens of an OpenID provider and
+    /// `auth_bearer` (LXD) for those that the server issued itself.
+    ///
+    /// ```no_run
+    /// # async fn example(source: impl lxd_remotes::storage::transport::TokenSource) -> Result<(), lxd_remotes::Error> {
+    /// use lxd_remotes::{Cli, Expect, Join, Remotes};
+    ///
+    /// let expect = Expect::ask(|found| found.fingerprint().starts_with("12ab34cd"));
+    /// Remotes::load(Cli::Incus)?.add("prod", Join::oidc("prod.example:8443", expect, source)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn oidc(address: impl Into<String>, expect: Expect, source: impl TokenSource) -> Self {
+        Self {
+            way: Way::Oidc { address: address.into(), expect, source: Source::new(source) },
+            project: None,
+        }
+    }
+
     /// Lets the remote's clients work in this project.
     pub fn with_project(mut self, project: impl Into<String>) -> Self {
         self.project = Some(project.into());
@@ -58,6 +80,7 @@ impl fmt::Debug for Join {
             Way::Token(_) => "token",
             Way::Password { .. } => "password",
             Way::Known { .. } => "known",
+            Way::Oidc { .. } => "oidc",
         };
         f.debug_struct("Join").field("way", &way).field("project", &self.project).finish_non_exhaustive()
     }

@@ -29,7 +29,8 @@
 //! # What this crate leaves to its caller
 //!
 //! It prints nothing, asks nobody and opens no browser. For a remote with OIDC the caller brings the source of the
-//! tokens: [`Connect::tokens`].
+//! tokens: [`Join::oidc`] to add it, [`Connect::tokens`] for its clients. What else the environment says is left alone
+//! unless the caller asks for it: [`Remotes::with_environment`].
 
 mod add;
 mod cli;

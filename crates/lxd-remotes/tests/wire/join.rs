@@ -1,11 +1,12 @@
 //! What goes over the wire while a server is joined, and what doesn't.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use lxd_remotes::{ErrorKind, Expect, Join, JoinToken, Protocol};
+use lxd_remotes::{Auth, ErrorKind, Expect, Join, JoinToken, Protocol};
 use serde_json::json;
 
 use crate::{
     Folder,
+    connect::Fixed,
     server::{Mood, Server},
 };
 
@@ -88,4 +89,30 @@ async fn a_yes_without_trust_is_no_yes() {
     let error = folder.open().add("a", Join::token(token)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(!folder.has("a"));
+}
+
+#[tokio::test]
+async fn a_bearer_token_joins_without_a_certificate() {
+    let server = Server::start(&[], Mood::Tokens).await;
+    let folder = Folder::new("oidc");
+    let expect = || Expect::fingerprint(server.fingerprint());
+    let mut remotes = folder.open();
+    let wrong = Join::oidc(&server.address, Expect::fingerprint("ab".repeat(32)), Fixed("good"));
+    assert_eq!(remotes.add("a", wrong).await.unwrap_err().kind(), ErrorKind::WrongCertificate);
+    assert!(server.requests().is_empty());
+    let bad = Join::oidc(&server.address, expect(), Fixed("hunter2"));
+    let error = remotes.add("a", bad).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    let shown = format!("{error:#} {error:?}");
+    assert!(shown.contains("tls, oidc") && !shown.contains("hunter2"), "{shown}");
+    assert!(!folder.0.exists());
+
+    let join = Join::oidc(&server.address, expect(), Fixed("good")).with_project("blue");
+    let remote = remotes.add("a", join).await.unwrap();
+    assert_eq!((remote.auth(), remote.project()), (Some(&Auth::Oidc), Some("blue")));
+    assert_eq!(server.requests(), ["GET /1.0", "GET /1.0"]);
+    assert!(folder.has("a") && !folder.0.join("client.key").exists());
+    let client = folder.open().client("a").tokens(Fixed("good")).await.unwrap();
+    assert!(client.server().await.unwrap().is_trusted());
+    assert_eq!(remotes.client("a").await.unwrap_err().kind(), ErrorKind::NoTokens);
 }

@@ -8,6 +8,7 @@ use std::{
 use lxd_storage::{
     Error, ErrorKind,
     transport::{Phase, Reached},
+    types::StoragePoolsPost,
 };
 
 use crate::script::{Reply, Script, answer, json, sync};
@@ -153,4 +154,26 @@ async fn a_write_is_never_repeated() {
     assert_eq!((error.kind(), error.request_reached_server()), (ErrorKind::Interrupted, Reached::Maybe));
     assert!(!error.is_retry_safe());
     assert_eq!(script.seen(), ["GET /1.0/storage-pools/p", "DELETE /1.0/storage-pools/p"]);
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_read_back_is_done_all_the_same() {
+    let script = Script::start(|request| match request.starts_with("POST") {
+        true => sync("{}"),
+        false => Reply::Cut(Vec::new()),
+    });
+    let create = script.client().storage_pools().create(StoragePoolsPost::new("p", "dir"));
+    let error = create.await.unwrap_err();
+    assert_eq!((error.kind(), error.path()), (ErrorKind::Interrupted, Some("/1.0/storage-pools/p")));
+    assert!(error.to_string().contains("the change itself is done"), "{error}");
+    assert!(!error.is_retry_safe(), "only the reading can be repeated");
+}
+
+#[tokio::test]
+async fn a_lost_answer_says_what_may_be_there() {
+    let script = Script::start(|_| Reply::Cut(Vec::new()));
+    let create = script.client().storage_pools().create(StoragePoolsPost::new("p", "dir"));
+    let error = create.await.unwrap_err();
+    assert!(error.to_string().contains("storage pool \"p\" may be there"), "{error}");
+    assert!(!error.is_retry_safe());
 }

@@ -24,7 +24,7 @@ pub use self::{
     list::BucketList,
 };
 use crate::{
-    Change, Error, ErrorKind, PoolHandle, check,
+    Change, Error, ErrorKind, PoolHandle, check, doubt,
     object::Address as _,
     pending::{ChangeRequest, Done},
     route::Route,
@@ -130,6 +130,8 @@ impl Buckets {
         check::sizes(&bucket.config)?;
         let route = self.pool.client().scoped(self.route()?);
         let request = ChangeRequest::new(Method::POST, route).json(bucket)?.needs("storage_buckets");
+        let made = self.pool.bucket(&*bucket.name);
+        let request = request.leaving(doubt::made(&made.in_words()));
         Ok(request.if_driver_has_buckets(self.pool.scoped()?, &bucket.config))
     }
 

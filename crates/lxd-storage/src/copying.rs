@@ -6,7 +6,7 @@ use http::Method;
 use lxd_types::{SourceType, StorageVolumeSource, StorageVolumesPost, VolumeType};
 
 use crate::{
-    Change, Error, SnapshotHandle, Volume, VolumeHandle, object::Address, pending::ChangeRequest,
+    Change, Error, SnapshotHandle, Volume, VolumeHandle, doubt, object::Address, pending::ChangeRequest,
     route::check_name,
 };
 
@@ -148,9 +148,11 @@ impl CopyTo {
         }
         let post = StorageVolumesPost::new(copy.name()).with_source(source);
         let mut request = copy.pool().volumes().create_request(&post)?;
-        if !self.refresh {
-            request = request.if_free(copy.scoped()?, copy.in_words());
-        }
+        request = if self.refresh {
+            request.leaving(doubt::refreshed(&copy.in_words()))
+        } else {
+            request.if_free(copy.scoped()?, copy.in_words())
+        };
         Ok(request.if_exists(from.scoped()?))
     }
 }

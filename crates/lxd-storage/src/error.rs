@@ -140,6 +140,8 @@ struct Inner {
     message: String,
     from_server: bool,
     reached: Reached,
+    /// Something was changed on a server before this failed.
+    changed: bool,
     operation: Option<String>,
     extension: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -156,6 +158,7 @@ impl Error {
             message: message.into(),
             from_server: false,
             reached: Reached::No,
+            changed: false,
             operation: None,
             extension: None,
             source: None,
@@ -215,6 +218,13 @@ impl Error {
 
     pub(crate) fn with_reached(mut self, reached: Reached) -> Self {
         self.0.reached = reached;
+        self
+    }
+
+    /// Says that something was changed on a server before this failed, so that the call is no mere read.
+    pub(crate) fn having_changed(mut self) -> Self {
+        self.0.changed = true;
+        self.0.reached = Reached::Yes;
         self
     }
 
@@ -282,12 +292,12 @@ impl Error {
         self.0.reached
     }
 
-    /// Whether sending the same again can do no harm: nothing reached the server, or the request only reads. That is no
+    /// Whether making the same call again can do no harm: nothing reached the server, or the call only reads. That is no
     /// reason to do it; see [`is_transient`](Self::is_transient).
     #[must_use]
     pub fn is_retry_safe(&self) -> bool {
         let reads = matches!(self.0.method, Some(Method::GET | Method::HEAD)) && self.0.operation.is_none();
-        self.0.reached == Reached::No || reads
+        !self.0.changed && (self.0.reached == Reached::No || reads)
     }
 
     /// Whether the same call may well succeed a little later, with nothing else changed: the server could not be

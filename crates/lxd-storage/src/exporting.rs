@@ -16,6 +16,7 @@ use tokio::io::AsyncWrite;
 use crate::{
     Change, Download, Error, Exported,
     kept::{Kept, Packable},
+    pending::ChangeRequest,
     temporary::Temporary,
     transfer::{self, OnTransfer, Writing},
     wait::OnProgress,
@@ -101,7 +102,7 @@ impl<O: Packable> Exporting<O> {
     async fn packed(mut self) -> Result<Begun<O>, Error> {
         let name = temporary_name();
         O::temporary(&mut self.post, &name, after(KEPT_AT_MOST));
-        let request = self.of.packing(&self.post);
+        let request = self.of.packing(&self.post).map(ChangeRequest::cleaned_up);
         let mut packing = Change::new(self.of.server(), request, |_| async { Ok(()) });
         if let Some(on_packing) = self.on_packing.take() {
             packing = packing.with_progress(on_packing);

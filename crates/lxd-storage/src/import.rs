@@ -6,6 +6,7 @@ use lxd_types::{Operation, VolumeType};
 use crate::{
     Change, Error, ErrorKind, Upload, Volume, Volumes,
     created::told_name,
+    doubt,
     object::Address as _,
     pending::{ChangeRequest, Done},
     route::check_name,
@@ -69,6 +70,10 @@ impl Volumes {
             let volume = self.pool().volume(VolumeType::Custom, name);
             // Servers take the whole upload first.
             request = request.if_free(volume.scoped()?, volume.in_words());
+            request = request.leaving(doubt::made(&volume.in_words()));
+        } else {
+            let nameless = format!("a volume in pool {:?}, under the name inside,", self.pool().name());
+            request = request.leaving(doubt::made(&nameless));
         }
         Ok(request.upload(upload, headers(name, kind)?))
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     Change, Download, Error, ErrorKind,
     created::told_name,
+    doubt,
     exchange::Answer,
     object::Address,
     pending::{ChangeRequest, Done},
@@ -79,6 +80,7 @@ impl<O: Packable> Kept<O> {
         let request = check_name("backup", &renamed.name).and_then(|()| {
             let request = ChangeRequest::new(Method::POST, self.scoped()?).json(&post(&renamed.name))?;
             // Servers leave it to the file system to notice a taken name, which replaces the file.
+            let request = request.leaving(doubt::moved(&self.in_words(), &renamed.in_words()));
             Ok(request.needs(O::BACKUPS).if_free(renamed.scoped()?, renamed.in_words()))
         });
         Change::new(self.of.server(), request, |_| async { Ok(handle(renamed)) })
@@ -115,12 +117,12 @@ pub(crate) fn packing<O: Packable>(of: &O, post: &O::Post, name: &str) -> Result
     let route = of.server().scoped(of.backups_path()?);
     let request = ChangeRequest::new(Method::POST, route).json(post)?.needs(O::BACKUPS);
     if name.is_empty() {
-        return Ok(request);
+        return Ok(request.leaving(doubt::made(&format!("a backup of {}", of.in_words()))));
     }
     check_name("backup", name)?;
     let kept = Kept::new(of.clone(), name.into());
     // Servers say so only after they have packed it.
-    Ok(request.if_free(kept.scoped()?, kept.in_words()))
+    Ok(request.if_free(kept.scoped()?, kept.in_words()).leaving(doubt::made(&kept.in_words())))
 }
 
 /// The name that a backup was asked for under, or else the one that the server gave it.

@@ -113,6 +113,7 @@ mod connect;
 mod copying;
 mod create_on_members;
 mod created;
+mod doubt;
 mod edit;
 mod ensure;
 mod error;

@@ -5,7 +5,7 @@ use lxd_types::{Config, Patch, Secret};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Change, Client, ETag, Error, ErrorKind, check,
+    Change, Client, ETag, Error, ErrorKind, check, doubt,
     edit::{Races, confirm},
     pending::ChangeRequest,
     route::Route,
@@ -218,7 +218,7 @@ impl<A: Address> Local<A> {
         }
         let etag = self.current_etag(address).await?;
         address.replace(put).if_match(&etag).await?;
-        self.sync(address).await
+        self.sync(address).await.map_err(doubt::after)
     }
 
     pub(crate) async fn patch(&mut self, address: &A, patch: &Patch) -> Result<(), Error> {
@@ -231,7 +231,7 @@ impl<A: Address> Local<A> {
         while let Err(error) = address.patch_once(patch.clone()).await {
             races.again_after(error).await?;
         }
-        self.sync(address).await
+        self.sync(address).await.map_err(doubt::after)
     }
 
     pub(crate) async fn delete(&mut self, address: &A) -> Result<(), Error> {

@@ -18,6 +18,7 @@ use crate::{
     cancelling::CancelOnDrop,
     check,
     conceal::conceal,
+    doubt,
     exchange::{Answer, Call},
     route::Route,
     transfer::Upload,
@@ -83,6 +84,8 @@ pub(crate) struct ChangeRequest {
     looks: Vec<Look>,
     /// What is in the content and must not come back in an error.
     secrets: Vec<Secret>,
+    /// What is told where nobody knows how it ended.
+    leaves: Option<String>,
     /// What to compare with `if_match` before the request goes out, since the server doesn't.
     guard: Option<(Route, OwnETag)>,
 }
@@ -120,6 +123,7 @@ impl ChangeRequest {
             extensions: Vec::new(),
             looks: Vec::new(),
             secrets: Vec::new(),
+            leaves: None,
             guard: None,
         }
     }
@@ -164,6 +168,18 @@ impl ChangeRequest {
     /// Looks first whether a pool can have such a bucket.
     pub(crate) fn if_driver_has_buckets(mut self, pool: Route, config: &Config) -> Self {
         self.looks.push(Look::DriverHasBuckets(pool, config.clone()));
+        self
+    }
+
+    /// Says what may be left where nobody knows how it ended; see [`doubt`].
+    pub(crate) fn leaving(mut self, leaves: String) -> Self {
+        self.leaves = Some(leaves);
+        self
+    }
+
+    /// Leaves out what may be left, since whoever asks cleans it up.
+    pub(crate) fn cleaned_up(mut self) -> Self {
+        self.leaves = None;
         self
     }
 
@@ -296,18 +312,20 @@ impl<T: Send + 'static> Change<T> {
     pub async fn start(self) -> Result<Pending<T>, Error> {
         let mut request = self.request?;
         request.look(&self.client).await?;
-        let ChangeRequest { method, route, content, if_match, secrets, .. } = request;
+        let ChangeRequest { method, route, content, if_match, secrets, leaves, .. } = request;
         let (exchange, uri) = (self.client.exchange(), route.uri()?);
         let answer = match content {
             Content::Json(body) => {
                 let (limits, secrets) = (exchange.limits, secrets.clone());
-                exchange.call(Call { method, uri, body, if_match, limits, secrets }).await?
+                exchange.call(Call { method, uri, body, if_match, limits, secrets }).await
             }
             Content::Upload(upload, headers) => {
-                exchange.upload(method, uri, headers, upload.into_body().await?).await?
+                exchange.upload(method, uri, headers, upload.into_body().await?).await
             }
         };
-        let state = match answer.operation()? {
+        let told = answer.and_then(|answer| Ok((answer.operation()?, answer)));
+        let (operation, answer) = told.map_err(|error| doubt::in_doubt(error, leaves.as_deref()))?;
+        let state = match operation {
             Some(operation) => State::Running(Box::new(operation)),
             None => State::Done(Box::new(answer)),
         };
@@ -317,6 +335,7 @@ impl<T: Send + 'static> Change<T> {
             finish: self.finish,
             watch: self.watch,
             secrets,
+            leaves,
             cancel: None,
         };
         Ok(if pending.watch.cancel_on_drop { pending.cancel_on_drop() } else { pending })
@@ -358,6 +377,7 @@ pub struct Pending<T> {
     finish: Finish<T>,
     watch: Watch,
     secrets: Vec<Secret>,
+    leaves: Option<String>,
     cancel: Option<CancelOnDrop>,
 }
 
@@ -377,6 +397,7 @@ impl<T: Send + 'static> Pending<T> {
             finish,
             watch: Watch::default(),
             secrets: Vec::new(),
+            leaves: None,
             cancel: None,
         }
     }
@@ -467,7 +488,7 @@ impl<T: Send + 'static> Pending<T> {
     /// [`OperationFailed`](crate::ErrorKind::OperationFailed), [`Cancelled`](crate::ErrorKind::Cancelled),
     /// [`Timeout`](crate::ErrorKind::Timeout) with phase `Wait`, [`Interrupted`](crate::ErrorKind::Interrupted).
     pub async fn wait(self) -> Result<T, Error> {
-        let Self { client, state, finish, watch, secrets, mut cancel } = self;
+        let Self { client, state, finish, watch, secrets, leaves, mut cancel } = self;
         let done = match state {
             State::Done(answer) => Done::AtOnce(answer),
             State::Running(operation) => {
@@ -476,10 +497,11 @@ impl<T: Send + 'static> Pending<T> {
                 if let Some(cancel) = &mut cancel {
                     cancel.note(&ended);
                 }
-                Done::Operation(Box::new(ended?))
+                let told = |error: Error| doubt::in_doubt(error, leaves.as_deref());
+                Done::Operation(Box::new(ended.map_err(told)?))
             }
         };
-        finish(done).await
+        finish(done).await.map_err(doubt::after)
     }
 }
 

@@ -4,7 +4,8 @@ use http::Method;
 use lxd_types::{StoragePool, StoragePoolsPost};
 
 use crate::{
-    Change, Client, Error, ErrorKind, Filter, Pool, check,
+    Change, Client, Error, ErrorKind, Filter, Pool, check, doubt,
+    object::Address as _,
     pending::ChangeRequest,
     route::{Route, check_name},
 };
@@ -126,6 +127,8 @@ impl StoragePools {
         check_name("storage pool", &pool.name)?;
         check::driver(&pool.driver)?;
         check::sizes(&pool.config)?;
-        ChangeRequest::new(Method::POST, self.client.scoped(Route::new("/1.0/storage-pools"))).json(pool)
+        let route = self.client.scoped(Route::new("/1.0/storage-pools"));
+        let made = self.client.storage_pool(&*pool.name);
+        Ok(ChangeRequest::new(Method::POST, route).json(pool)?.leaving(doubt::made(&made.in_words())))
     }
 }

@@ -8,7 +8,7 @@ use lxd_types::{
 };
 
 use crate::{
-    Change, Client, ETag, Error, Migration, PoolHandle, VolumeHandle,
+    Change, Client, ETag, Error, Migration, PoolHandle, VolumeHandle, doubt,
     object::{Address, Local},
     route::Route,
     snapshots::check_snapshot_name,
@@ -95,7 +95,9 @@ impl SnapshotHandle {
         let request = check_snapshot_name(&renamed.name).and_then(|()| {
             let post = StorageVolumeSnapshotPost::rename(&*renamed.name);
             // Servers leave it to the file system to notice a taken name, which replaces an empty folder.
-            Ok(self.request(Method::POST)?.json(&post)?.if_free(renamed.scoped()?, renamed.in_words()))
+            let request = self.request(Method::POST)?.json(&post)?;
+            let request = request.leaving(doubt::moved(&self.in_words(), &renamed.in_words()));
+            Ok(request.if_free(renamed.scoped()?, renamed.in_words()))
         });
         Change::new(self.server(), request, |_| async { Ok(renamed) })
     }
@@ -161,7 +163,7 @@ impl Address for SnapshotHandle {
     }
 
     fn in_words(&self) -> String {
-        format!("snapshot {:?} of volume {:?}", self.name, self.volume.name())
+        format!("snapshot {:?} of {}", self.name, self.volume.in_words())
     }
 
     fn takes(&self, method: &Method) -> Result<(), Error> {
@@ -304,7 +306,7 @@ impl Snapshot {
     pub async fn rename(&mut self, name: impl AsRef<str>) -> Result<(), Error> {
         self.local.alive(&self.handle)?;
         self.handle = self.handle.rename(name).await?;
-        self.sync().await
+        self.sync().await.map_err(doubt::after)
     }
 
     /// Deletes the snapshot. This object says so to whoever uses it afterwards.

@@ -9,6 +9,7 @@ use crate::{
     Change, Error, ErrorKind, Snapshot, SnapshotHandle, VolumeHandle,
     at_once::some_at_once,
     created::{server_tells_names, told_name},
+    doubt,
     object::Address,
     pending::{ChangeRequest, Done},
     route::{Route, check_name},
@@ -85,6 +86,7 @@ impl Snapshots {
     pub fn create(&self, snapshot: StorageVolumeSnapshotsPost) -> Change<Snapshot> {
         let request = check_snapshot_name(&snapshot.name).and_then(|()| self.create_request(&snapshot));
         let handle = self.volume.snapshot(snapshot.name);
+        let request = request.map(|request| request.leaving(doubt::made(&handle.in_words())));
         Change::new(self.volume.client(), request, |_| async move {
             handle.get_described(snapshot.description).await
         })

@@ -10,7 +10,7 @@ use lxd_types::{
 
 use crate::{
     BackupHandle, Backups, Change, Client, ETag, Error, Export, Migration, MoveTo, PoolHandle,
-    SnapshotHandle, Snapshots,
+    SnapshotHandle, Snapshots, doubt,
     object::{Address, Local},
     route::{Route, check_name},
     snapshots::check_snapshot_name,
@@ -162,14 +162,14 @@ impl VolumeHandle {
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists), also for the present name;
     /// [`InUse`](crate::ErrorKind::InUse) while a running instance uses it.
     pub fn rename(&self, name: impl AsRef<str>) -> Change<VolumeHandle> {
-        let name: Arc<str> = name.as_ref().into();
-        let request = check_name("volume", &name).and_then(|()| {
+        let renamed = Self { name: name.as_ref().into(), ..self.clone() };
+        let request = check_name("volume", &renamed.name).and_then(|()| {
             Ok(self
                 .request(Method::POST)?
-                .json(&StorageVolumePost::rename(&*name))?
-                .needs("storage_api_volume_rename"))
+                .json(&StorageVolumePost::rename(&*renamed.name))?
+                .needs("storage_api_volume_rename")
+                .leaving(doubt::moved(&self.in_words(), &renamed.in_words())))
         });
-        let renamed = Self { name, ..self.clone() };
         Change::new(self.client(), request, |_| async { Ok(renamed) })
     }
 
@@ -193,6 +193,7 @@ impl VolumeHandle {
         let (post, arrived) = destination.resolve(self);
         let request = check_name("volume", &post.name).and_then(|()| {
             let request = self.request(Method::POST)?.json(&post)?.needs("storage_api_local_volume_handling");
+            let request = request.leaving(doubt::moved(&self.in_words(), &arrived.in_words()));
             Ok(if post.project.is_some() { request.needs("storage_volume_project_move") } else { request })
         });
         Change::new(self.client(), request, |_| async move { arrived.get().await })
@@ -303,7 +304,7 @@ impl Address for VolumeHandle {
     }
 
     fn in_words(&self) -> String {
-        format!("volume {:?}", self.name)
+        format!("volume {:?} in pool {:?}", self.name, self.pool.name())
     }
 
     fn takes(&self, method: &Method) -> Result<(), Error> {
@@ -486,7 +487,7 @@ impl Volume {
     pub async fn rename(&mut self, name: impl AsRef<str>) -> Result<(), Error> {
         self.local.alive(&self.handle)?;
         self.handle = self.handle.rename(name).await?;
-        self.sync().await
+        self.sync().await.map_err(doubt::after)
     }
 
     /// Moves the volume to another pool or project of the same server. On failure this object stays where it was.

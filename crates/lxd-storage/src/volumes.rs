@@ -4,7 +4,7 @@ use http::Method;
 use lxd_types::{SourceType, StorageVolumesPost, VolumeType};
 
 use crate::{
-    Change, Error, PoolHandle, Volume, check,
+    Change, Error, PoolHandle, Volume, check, doubt,
     object::Address,
     pending::ChangeRequest,
     route::{Route, check_name},
@@ -108,6 +108,8 @@ impl Volumes {
         } else {
             ChangeRequest::new(Method::POST, route).json(volume)?
         };
+        let made = self.pool.volume(&volume.volume_type, &volume.name);
+        let request = request.leaving(doubt::made(&made.in_words()));
         let request = extensions.into_iter().fold(request, ChangeRequest::needs);
         Ok(match volume.content_type.as_str() {
             "block" => request.needs("custom_block_volumes"),

@@ -143,7 +143,9 @@ impl Waiting<'_> {
                 }
                 Err(error) if is_passing(&error) => {
                     let note = format!("lost sight of the operation for {PATIENCE:?}, it may go on");
-                    return Err(error.with_kind(ErrorKind::Interrupted).with_note(note));
+                    let error = error.with_kind(ErrorKind::Interrupted).with_note(note);
+                    // Whatever the last try met: the request for the work itself did arrive.
+                    return Err(error.with_reached(Reached::Yes));
                 }
                 Err(error) => return Err(error),
             }
@@ -200,6 +202,8 @@ fn is_passing(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use lxd_transport::{Body, BoxFuture, Endpoint, Transport};
+
     use super::*;
 
     fn operation(status_code: u16, err: &str) -> Operation {
@@ -217,6 +221,34 @@ mod tests {
             (error.kind(), error.code(), error.server_message()),
             (ErrorKind::OperationFailed, Some(400), Some("disk full"))
         );
+    }
+
+    /// Nobody is there.
+    struct Away(Endpoint);
+
+    impl Transport for Away {
+        fn send(
+            &self,
+            _: http::Request<Body>,
+        ) -> BoxFuture<'_, Result<http::Response<Body>, lxd_transport::Error>> {
+            let error = lxd_transport::Error::new(lxd_transport::ErrorKind::Connect, "nobody listens");
+            Box::pin(async { Err(error) })
+        }
+
+        fn endpoint(&self) -> &Endpoint {
+            &self.0
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_is_out_of_sight_is_not_to_be_asked_for_again() {
+        let client = Client::new(Away(Endpoint::custom("test")));
+        let begun = Instant::now();
+        let error = wait(&client, operation(103, ""), None, None, &[]).await.unwrap_err();
+        assert!((PATIENCE..PATIENCE + Duration::from_secs(5)).contains(&begun.elapsed()));
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Interrupted, Some("x")));
+        // The last try reached nobody, but the request for the work had.
+        assert!(!error.is_retry_safe(), "{error:?}");
     }
 
     #[test]

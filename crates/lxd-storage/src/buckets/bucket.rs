@@ -168,7 +168,7 @@ impl Address for BucketHandle {
     }
 
     fn in_words(&self) -> String {
-        format!("bucket {:?}", self.name)
+        format!("bucket {:?} in pool {:?}", self.name, self.pool.name())
     }
 
     fn description(object: &StorageBucket) -> &str {

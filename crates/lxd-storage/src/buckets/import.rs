@@ -4,7 +4,7 @@ use http::Method;
 
 use super::{Bucket, Buckets};
 use crate::{
-    Change, Error, Upload, check,
+    Change, Error, Upload, check, doubt,
     import::{headers, name_of},
     object::Address as _,
     pending::ChangeRequest,
@@ -49,6 +49,10 @@ impl Buckets {
             let bucket = self.pool.bucket(name);
             // Servers take the whole upload first.
             request = request.if_free(bucket.scoped()?, bucket.in_words());
+            request = request.leaving(doubt::made(&bucket.in_words()));
+        } else {
+            let nameless = format!("a bucket in pool {:?}, under the name inside,", self.pool.name());
+            request = request.leaving(doubt::made(&nameless));
         }
         Ok(request.upload(upload, headers(name, None)?))
     }

@@ -5,7 +5,7 @@ use lxd_types::{StorageBucketKey, StorageBucketKeysPost};
 
 use super::{BucketHandle, BucketKey};
 use crate::{
-    Change, Error, check,
+    Change, Error, check, doubt,
     object::Address as _,
     pending::ChangeRequest,
     route::{Route, check_name},
@@ -73,6 +73,7 @@ impl BucketKeys {
     pub fn create(&self, key: StorageBucketKeysPost) -> Change<BucketKey> {
         let request = self.create_request(&key);
         let handle = self.bucket.key(key.name);
+        let request = request.map(|request| request.leaving(doubt::made(&handle.in_words())));
         Change::new(self.bucket.client(), request, |_| async move { handle.get().await })
     }
 

@@ -4,7 +4,6 @@ use std::{
     fs,
     future::IntoFuture,
     io,
-    path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -24,7 +23,7 @@ use lxd_storage::{
 use tokio::io::AsyncWrite;
 
 use crate::{
-    content::{contents, fill, sha256},
+    content::{Folder, contents, fill, sha256, sha256_of},
     ctx::{Ctx, cases},
     cut::Cut,
 };
@@ -45,42 +44,10 @@ cases![
     a_file_that_is_there_is_not_replaced_unasked,
 ];
 
-/// A folder for the files of one case, removed at its end.
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new(ctx: &Ctx) -> Self {
-        let path = std::env::temp_dir().join(format!("lxdrs-files-{}", ctx.name("")));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn names(&self) -> Vec<String> {
-        fs::read_dir(&self.0)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 async fn filled(ctx: &Ctx, pool: &PoolHandle) -> Volume {
     let volume = ctx.new_volume(pool, "v").await;
     fill(&ctx.content(&volume));
     volume
-}
-
-fn sha256_of(path: &Path) -> String {
-    sha256(fs::read(path).unwrap())
 }
 
 /// Waits until the volume has no backup, which a task in the background sees to.
@@ -138,7 +105,7 @@ async fn what_is_exported_comes_back_whole(ctx: Ctx) {
         let export = volume.export().with_checksum().with_progress(move |done| sender.send(done).unwrap());
         let exported = export.to_file(&file).await.unwrap();
         assert_eq!(exported.bytes, fs::metadata(&file).unwrap().len());
-        assert_eq!((exported.sha256, exported.leftover), (Some(sha256_of(&file)), None));
+        assert_eq!((exported.sha256, exported.leftover), (Some(sha256(&file)), None));
         let last = receiver.into_iter().last().unwrap();
         // Who packs into the connection can't know how much it will be.
         let total = (!ctx.has("direct_backup").await).then_some(exported.bytes);
@@ -240,8 +207,8 @@ async fn a_broken_download_goes_on_where_it_broke(ctx: Ctx) {
     cut.break_after(2_000_000);
     let bytes = download.save_to(folder.file("resumed")).await.unwrap();
     assert!(cut.has_broken());
-    assert_eq!((Some(bytes), download.checksum()), (download.size(), Some(sha256_of(&folder.file("whole")))));
-    assert_eq!(sha256_of(&folder.file("resumed")), sha256_of(&folder.file("whole")));
+    assert_eq!((Some(bytes), download.checksum()), (download.size(), Some(sha256(&folder.file("whole")))));
+    assert_eq!(sha256(&folder.file("resumed")), sha256(&folder.file("whole")));
 
     // Another file under the same name is not taken for the rest. It breaks early: all could be in the kernel's hands
     // by the time that the other file is there.
@@ -277,7 +244,7 @@ async fn an_export_can_be_packed_first_everywhere(ctx: Ctx) {
     cut.break_after(2_000_000);
     let bytes = download.copy_to(&mut memory).await.unwrap();
     assert!(cut.has_broken());
-    assert_eq!((Some(bytes), download.checksum()), (download.size(), Some(sha256(&memory))));
+    assert_eq!((Some(bytes), download.checksum()), (download.size(), Some(sha256_of(&memory))));
     drop(download);
     assert!(has_no_backup(&volume).await);
 

@@ -145,6 +145,12 @@ impl Ctx {
         self.create_pool(StoragePoolsPost::new(self.name(what), "dir")).await.unwrap()
     }
 
+    /// A new pool in which copies take their time: at least a second for what [`fill`](crate::content::fill) makes.
+    pub(crate) async fn slow_pool(&self) -> lxd_storage::Pool {
+        let post = StoragePoolsPost::new(self.name("slow"), "dir").with_config("rsync.bwlimit", "4MB");
+        self.create_pool(post).await.unwrap()
+    }
+
     /// Creates a pool, on all members where the server is a cluster.
     pub(crate) async fn create_pool(
         &self,

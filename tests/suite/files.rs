@@ -18,7 +18,7 @@ use lxd_storage::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    content::sha256,
+    content::sha256_of,
     ctx::{Ctx, cases},
 };
 
@@ -164,7 +164,7 @@ async fn what_is_put_comes_back_whole(ctx: Ctx) {
             let mut download = file.content.with_checksum().with_progress(on_progress);
             let saved = folder.join(name);
             assert_eq!(download.overwrite(&saved).await.unwrap(), content.len() as u64);
-            assert_eq!(download.checksum(), Some(sha256(&content)));
+            assert_eq!(download.checksum(), Some(sha256_of(&content)));
             assert!(fs::read(&saved).unwrap() == content, "{name} came back whole");
             let last = told.lock().unwrap().map(|done| (done.bytes, done.total));
             assert_eq!(last, (!content.is_empty()).then_some((content.len() as u64, file.info.size)));

@@ -11,7 +11,7 @@ use lxd_storage::{
 use serde_json::json;
 
 use crate::{
-    backups::Folder,
+    content::Folder,
     ctx::{Ctx, cases},
 };
 

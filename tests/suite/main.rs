@@ -8,6 +8,8 @@
 mod attach;
 mod backups;
 mod blocking;
+mod broken_migrations;
+mod broken_transfers;
 mod buckets;
 mod cluster;
 mod content;
@@ -78,6 +80,8 @@ fn main() -> ExitCode {
         ("backups", backups::CASES),
         ("uploads", uploads::CASES),
         ("blocking", blocking::CASES),
+        ("broken_migrations", broken_migrations::CASES),
+        ("broken_transfers", broken_transfers::CASES),
         ("buckets", buckets::CASES),
         ("no_buckets", no_buckets::CASES),
         ("attach", attach::CASES),

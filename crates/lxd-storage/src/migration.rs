@@ -1,5 +1,6 @@
 //! Volumes from one server to another.
 
+mod aftermath;
 mod compare;
 mod pull;
 mod push;
@@ -29,7 +30,8 @@ use crate::{Error, PoolHandle, SnapshotHandle, Volume, VolumeHandle, pending::Bo
 /// The copy is compared with its source afterwards: content type, description, every key that isn't the server's own
 /// (`volatile.*`), and the names of the snapshots. Keys that the target server dropped on the way are set again. A
 /// move deletes the source only after that, and the backups of it that are kept on its server go with it. On failure
-/// the source is untouched and what had arrived at the target is removed; the error says so where even that failed.
+/// the source is untouched and what had arrived at the target is removed: by the target itself, which gets ten seconds for
+/// that, or else by us. The error says so where even that failed, and where the servers may go on without us.
 ///
 /// Of a snapshot a volume is made, with the description and the keys that the snapshot has. Its server needs the API
 /// extension `storage_api_remote_volume_snapshot_copy` for that, which LXD 5.0 up to 5.0.2 lacks.
@@ -68,6 +70,8 @@ pub struct Migration {
     refresh: bool,
     exclude_older: bool,
     delete_source: bool,
+    /// The copy was there before, so that it is not ours to remove.
+    was_there: bool,
     deadline: Option<Duration>,
     /// Shared with the waiting for each address that is tried.
     on_progress: Option<Arc<Mutex<OnProgress>>>,
@@ -105,6 +109,7 @@ impl Migration {
             refresh: false,
             exclude_older: false,
             delete_source: false,
+            was_there: false,
             deadline: None,
             on_progress: None,
         }

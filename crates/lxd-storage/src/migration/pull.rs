@@ -27,6 +27,7 @@ impl Migration {
                 // Only a failure of the work itself says something about this address; the next one may do better.
                 Err(error) if matches!(error.kind(), ErrorKind::OperationFailed | ErrorKind::Server) => {
                     failure = error;
+                    self.clear_for_another_try(&post.name).await;
                 }
                 Err(error) => return Err(error),
             }

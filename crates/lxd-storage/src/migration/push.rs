@@ -31,6 +31,7 @@ impl Migration {
                 Ok(()) => return Ok(()),
                 Err(error) if matches!(error.kind(), ErrorKind::OperationFailed | ErrorKind::Server) => {
                     failure = error;
+                    self.clear_for_another_try(&post.name).await;
                 }
                 Err(error) => return Err(error),
             }

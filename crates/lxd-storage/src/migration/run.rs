@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use http::Method;
+use lxd_transport::Reached;
 use lxd_types::{
     MigrationMode, SourceType, StorageVolume, StorageVolumePostTarget, StorageVolumeSource,
     StorageVolumesPost, VolumeType,
@@ -13,11 +14,12 @@ use lxd_types::{
 
 use super::{
     Migration, Mode,
+    aftermath::remove_leftover,
     compare::{difference, difference_of_snapshots, own_keys},
     source::Source,
 };
 use crate::{
-    Change, Client, Error, ErrorKind, Pending, Volume, VolumeHandle, object::Address as _,
+    Change, Client, Error, ErrorKind, Pending, Volume, VolumeHandle, doubt, object::Address as _,
     pending::ChangeRequest,
 };
 
@@ -30,8 +32,8 @@ impl Migration {
         self.require_extensions().await?;
         let name: Arc<str> = self.name.take().unwrap_or_else(|| self.source.volume().name().into());
         let copy = self.pool.volume(VolumeType::Custom, name);
-        let before = copy.exists().await?;
-        if before && !self.refresh {
+        self.was_there = copy.exists().await?;
+        if self.was_there && !self.refresh {
             let message = format!("volume {:?} in pool {:?} of the target", copy.name(), self.pool.name());
             return Err(Error::new(ErrorKind::AlreadyExists, message));
         }
@@ -53,15 +55,14 @@ impl Migration {
             self.compare(&copy).await
         };
         match outcome.await {
-            Ok(volume) if self.delete_source => match self.source.volume().delete().await {
-                Ok(()) => Ok(volume),
-                Err(error) => Err(error.with_note("the copy is complete and stays, and so does the source")),
-            },
+            Ok(volume) if self.delete_source => self.delete_source().await.map(|()| volume),
             Ok(volume) => Ok(volume),
+            Err(error) if !began.into_inner() => Err(error),
             // Whatever is found at the target after a failure is ours to remove only if it wasn't there before.
-            Err(error) if before => Err(error.with_note("the copy that was there may be partly refreshed")),
-            Err(error) if began.into_inner() => Err(remove_leftover(error, &copy).await),
-            Err(error) => Err(error),
+            Err(error) if self.was_there => Err(error
+                .having_changed()
+                .with_note(doubt::refreshed(&format!("{} of the target", copy.in_words())))),
+            Err(error) => Err(remove_leftover(error, &copy).await),
         }
     }
 
@@ -131,9 +132,14 @@ impl Migration {
         let client = self.pool.client();
         let route = self.pool.path()?.literal("volumes").literal("custom");
         let request = ChangeRequest::new(Method::POST, client.scoped(route)).json(post);
-        let pending = Change::new(client, request, |_| async { Ok(()) }).start().await?;
-        began.store(true, Ordering::Relaxed);
-        Ok(pending)
+        let started = Change::new(client, request, |_| async { Ok(()) }).start().await;
+        // A request whose answer was lost may have begun as well.
+        let arrived = started.as_ref().map_or_else(
+            |error| error.code().is_none() && error.request_reached_server() != Reached::No,
+            |_| true,
+        );
+        began.fetch_or(arrived, Ordering::Relaxed);
+        started
     }
 
     /// Asks the source to hand the volume over, to this target or to whoever comes with the secrets.
@@ -210,23 +216,5 @@ impl Migration {
                 .await?;
         }
         Ok(difference_of_snapshots(&here, &copy.snapshots().list().await?))
-    }
-}
-
-/// Removes what a failed migration left at the target. Where the transfer may still go on nothing is touched, nor where
-/// somebody else took the name in the meantime.
-async fn remove_leftover(error: Error, copy: &VolumeHandle) -> Error {
-    if matches!(error.kind(), ErrorKind::Timeout(_) | ErrorKind::Interrupted) {
-        return error
-            .with_note(format!("the transfer may go on, look for volume {:?} at the target", copy.name()));
-    }
-    if error.is_already_exists() || error.server_message().is_some_and(|text| text.contains("already exists"))
-    {
-        return error;
-    }
-    match copy.delete().await {
-        Ok(()) => error,
-        Err(cleanup) if cleanup.is_not_found() => error,
-        Err(cleanup) => error.with_note(format!("volume {:?} is left at the target: {cleanup}", copy.name())),
     }
 }

@@ -91,7 +91,7 @@ async fn a_backup_becomes_an_object(ctx: Ctx) {
     volume.backups().upload(automatic(), target.clone()).await.unwrap();
     assert!(volume.backups().all().await.unwrap().is_empty());
 
-    let objects = Objects::new(&ctx, &bucket, &admin.access_key, &admin.secret_key);
+    let objects = Objects::new(ctx.daemon(), &bucket, &admin.access_key, &admin.secret_key);
     let packed = objects.get("nightly/data.tar.gz").await.unwrap();
     let mut copy = pool.volumes().import_backup(Upload::from(packed), Some(&ctx.name("copy"))).await.unwrap();
     assert_eq!(contents(&ctx.content(&copy)), contents(&ctx.content(&volume)));

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lxd_storage::{
@@ -241,4 +241,31 @@ async fn the_volumes_of_all_pools_are_one_request_where_there_is_such_a_list() {
     assert!(
         script.seen().contains(&"GET /1.0/storage-pools/p/volumes/custom/a/state?project=default".to_owned())
     );
+}
+
+#[tokio::test]
+async fn nothing_is_stopped_before_it_can_have_begun() {
+    let stopped = |dropped: bool| async move {
+        let script = Script::start(|request| match request {
+            wait if is_wait(wait) => Reply::Stall(Vec::new()),
+            delete if delete.starts_with("DELETE") => sync("{}"),
+            _ => accepted(),
+        });
+        let create = script.client().storage_pools().create(StoragePoolsPost::new("p", "dir"));
+        let (pending, began) = (create.start().await.unwrap(), Instant::now());
+        if dropped {
+            drop(pending.cancel_on_drop())
+        } else {
+            pending.cancel().await.unwrap()
+        }
+        let asked = format!("DELETE /1.0/operations/{ID}");
+        while !script.seen().contains(&asked) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        began.elapsed()
+    };
+    for dropped in [false, true] {
+        let after = stopped(dropped).await;
+        assert!(after >= Duration::from_millis(450), "{after:?}");
+    }
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use lxd_types::{Config, ContentType, Operation, Progress, Secret, StoragePool, StorageVolume};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::{
     Client, ETag, Error, ErrorKind,
@@ -337,6 +338,7 @@ impl<T: Send + 'static> Change<T> {
             secrets,
             leaves,
             cancel: None,
+            accepted: Instant::now(),
         };
         Ok(if pending.watch.cancel_on_drop { pending.cancel_on_drop() } else { pending })
     }
@@ -379,6 +381,8 @@ pub struct Pending<T> {
     secrets: Vec<Secret>,
     leaves: Option<String>,
     cancel: Option<CancelOnDrop>,
+    /// When the server accepted it, or was found at it.
+    accepted: Instant,
 }
 
 impl<T: Send + 'static> Pending<T> {
@@ -399,6 +403,7 @@ impl<T: Send + 'static> Pending<T> {
             secrets: Vec::new(),
             leaves: None,
             cancel: None,
+            accepted: Instant::now(),
         }
     }
 
@@ -437,13 +442,16 @@ impl<T: Send + 'static> Pending<T> {
     }
 
     /// Asks the server to stop (`DELETE /1.0/operations/<id>`). Waiting afterwards tells how it ended. Does nothing
-    /// where the work is done.
+    /// where the work is done. Half a second passes between the beginning and this at least, since Incus 7.0 ends with
+    /// all its work when it has to stop what it hasn't quite begun.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where this work can't be stopped or has ended meanwhile.
     pub async fn cancel(&self) -> Result<(), Error> {
         match &self.state {
-            State::Running(operation) if !self.is_done() => wait::cancel(&self.client, &operation.id).await,
+            State::Running(operation) if !self.is_done() => {
+                wait::cancel(&self.client, &operation.id, self.accepted).await
+            }
             _ => Ok(()),
         }
     }
@@ -477,7 +485,7 @@ impl<T: Send + 'static> Pending<T> {
         if let State::Running(operation) = &self.state
             && !operation.status_code.is_final()
         {
-            self.cancel = Some(CancelOnDrop::new(&self.client, &operation.id));
+            self.cancel = Some(CancelOnDrop::new(&self.client, &operation.id, self.accepted));
         }
         self
     }
@@ -488,7 +496,7 @@ impl<T: Send + 'static> Pending<T> {
     /// [`OperationFailed`](crate::ErrorKind::OperationFailed), [`Cancelled`](crate::ErrorKind::Cancelled),
     /// [`Timeout`](crate::ErrorKind::Timeout) with phase `Wait`, [`Interrupted`](crate::ErrorKind::Interrupted).
     pub async fn wait(self) -> Result<T, Error> {
-        let Self { client, state, finish, watch, secrets, leaves, mut cancel } = self;
+        let Self { client, state, finish, watch, secrets, leaves, mut cancel, .. } = self;
         let done = match state {
             State::Done(answer) => Done::AtOnce(answer),
             State::Running(operation) => {

@@ -27,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// So old must an operation be to be stopped. Incus 7.0 falls over as a whole when it is to stop what it has accepted and
+/// not yet begun.
+const FIRST_MOMENT: Duration = Duration::from_millis(500);
+
 /// A `/wait` that takes longer than this has waited.
 const SLACK: Duration = Duration::from_millis(500);
 
@@ -63,8 +67,9 @@ pub(crate) async fn look(client: &Client, id: &str) -> Result<Operation, Error> 
     client.exchange().get(uri).await.and_then(|answer| answer.decode()).map_err(|error| sight(error, id))
 }
 
-/// Asks the server to stop an operation.
-pub(crate) async fn cancel(client: &Client, id: &str) -> Result<(), Error> {
+/// Asks the server to stop an operation that it accepted at this time, a moment later at the earliest.
+pub(crate) async fn cancel(client: &Client, id: &str, accepted: Instant) -> Result<(), Error> {
+    tokio::time::sleep_until(accepted + FIRST_MOMENT).await;
     let uri = client.scoped_project(Route::new("/1.0/operations").name("operation", id)?).uri()?;
     let limits = client.exchange().limits;
     let call =

@@ -4,6 +4,7 @@
 
 mod answers;
 mod downloads;
+mod dropped;
 mod events;
 mod newer;
 mod script;

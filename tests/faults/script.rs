@@ -26,6 +26,8 @@ pub(crate) enum Reply {
     Endless(Vec<u8>, Vec<u8>),
     /// Send these bytes and then nothing, for ever.
     Stall(Vec<u8>),
+    /// Do that, but later.
+    Late(Duration, Box<Reply>),
 }
 
 /// A JSON answer with its head.
@@ -64,6 +66,11 @@ pub(crate) struct Script {
 impl Script {
     /// Answers each request, given as `METHOD target`, by what the function makes of it.
     pub(crate) fn start(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        Self::reading(move |request, _| reply(request))
+    }
+
+    /// The same, for who looks at the body of a request too.
+    pub(crate) fn reading(reply: impl Fn(&str, &str) -> Reply + Send + Sync + 'static) -> Self {
         static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let socket = std::env::temp_dir().join(format!("lxdrs-script-{}-{number}", std::process::id()));
@@ -100,10 +107,21 @@ impl Drop for Script {
     }
 }
 
-async fn serve<F: Fn(&str) -> Reply>(mut stream: UnixStream, reply: Arc<F>, seen: Arc<Mutex<Vec<String>>>) {
-    while let Some(request) = read_request(&mut stream).await {
+async fn serve<F: Fn(&str, &str) -> Reply>(
+    mut stream: UnixStream,
+    reply: Arc<F>,
+    seen: Arc<Mutex<Vec<String>>>,
+) {
+    while let Some((request, body)) = read_request(&mut stream).await {
         seen.lock().unwrap().push(request.clone());
-        let done = match reply(&request) {
+        let mut reply = reply(&request, &body);
+        while let Reply::Late(pause, later) = reply {
+            tokio::time::sleep(pause).await;
+            reply = *later;
+        }
+        let done = match reply {
+            // Waited for above.
+            Reply::Late(..) => true,
             Reply::Bytes(bytes) => stream.write_all(&bytes).await.is_err(),
             Reply::Cut(bytes) => stream.write_all(&bytes).await.is_ok() | true,
             Reply::Endless(head, more) => {
@@ -124,8 +142,8 @@ async fn serve<F: Fn(&str) -> Reply>(mut stream: UnixStream, reply: Arc<F>, seen
     }
 }
 
-/// Reads head and body; gives method and target.
-async fn read_request(stream: &mut UnixStream) -> Option<String> {
+/// Reads head and body; gives method and target, and the body.
+async fn read_request(stream: &mut UnixStream) -> Option<(String, String)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -137,5 +155,5 @@ async fn read_request(stream: &mut UnixStream) -> Option<String> {
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).await.ok()?;
     let mut words = head.split(' ');
-    Some(format!("{} {}", words.next()?, words.next()?))
+    Some((format!("{} {}", words.next()?, words.next()?), String::from_utf8_lossy(&body).into_owned()))
 }

@@ -13,16 +13,17 @@ use std::{
 
 use http::Method;
 use lxd_storage::{
-    ErrorKind, Migration, PoolHandle, Volume, VolumeHandle,
+    Client, ErrorKind, Migration, PoolHandle, Volume, VolumeHandle,
     types::{
-        ContentType, Expiry, Size, StorageVolumeSnapshotsPost, StorageVolumesPost, Timestamp, VolumeType,
+        ContentType, Expiry, Operation, Size, StatusCode, StorageVolumeSnapshotsPost, StorageVolumesPost,
+        Timestamp, VolumeType,
     },
 };
 use serde_json::json;
 
 use crate::{
     content::{contents, fill},
-    ctx::{Ctx, cases},
+    ctx::{Ctx, Wire, cases, http_transport},
     cut::Cut,
 };
 
@@ -33,6 +34,9 @@ cases![
     a_snapshot_is_not_renamed_instead,
     a_relay_needs_nobody_to_listen,
     a_relay_that_is_dropped_or_cut_leaves_the_source,
+    a_transfer_that_is_dropped_is_taken_back,
+    nothing_stays_whenever_it_is_dropped,
+    a_copy_that_was_there_is_not_taken_back,
     a_copy_is_its_source_byte_by_byte,
     a_block_volume_too,
     a_move_deletes_the_source_last,
@@ -41,6 +45,7 @@ cases![
     several_addresses_are_tried,
     a_taken_name_is_refused,
     a_deadline_ends_the_waiting,
+    a_volume_is_not_moved_onto_itself,
 ];
 
 fn content_there(ctx: &Ctx, volume: &Volume) -> PathBuf {
@@ -187,17 +192,25 @@ async fn a_deadline_ends_the_waiting(ctx: Ctx) {
     let error = volume.move_to_server(there).with_deadline(Duration::from_millis(1)).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error:?}");
     volume.sync().await.unwrap();
+    // What goes on has a name on both servers.
+    let told = error.to_string();
+    assert!(told.contains("may go on") && told.contains(&format!("{:?}", volume.name())), "{told}");
+    let ours = error.operation().unwrap();
+    assert!(told.matches(ours).count() > 1 && !told.contains("none"), "{told}");
     // The transfer ends by itself; then both sides can be cleaned up.
-    let copy = there.volume(VolumeType::Custom, volume.name());
+    delete_in_the_end(&there.volume(VolumeType::Custom, volume.name())).await;
+    volume.delete().await.unwrap();
+}
+
+/// Deletes a copy that is still being made.
+async fn delete_in_the_end(copy: &VolumeHandle) {
     for _ in 0..600 {
-        match copy.delete().await {
-            Ok(()) => break,
-            Err(error) if error.is_not_found() => {}
-            Err(_) => {}
+        if copy.delete().await.is_ok() {
+            return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    volume.delete().await.unwrap();
+    panic!("volume {:?} cannot be deleted", copy.name());
 }
 
 /// Pull, push and relay.
@@ -384,13 +397,136 @@ async fn a_relay_that_is_dropped_or_cut_leaves_the_source(ctx: Ctx) {
     volume.delete().await.unwrap();
 }
 
+/// Bytes that take servers a while to pass on.
+fn much() -> Vec<u8> {
+    (0..112_u32 << 20).map(|i| (i.wrapping_mul(2_246_822_519) >> 13) as u8).collect()
+}
+
+/// Awaits a migration for so long and then drops it, in the middle of the transfer. Gives the operations of its source.
+async fn drop_in_the_middle(ctx: &Ctx, migration: Migration, copy: &VolumeHandle) -> Vec<Operation> {
+    let began = async {
+        while !copy.exists().await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut operations = ctx.client.operations().all().await.unwrap();
+        operations.retain(|one| one.resources.values().flatten().any(|url| url.contains(copy.name())));
+        operations
+    };
+    tokio::select! {
+        done = migration.into_future() => panic!("it was over too early: {done:?}"),
+        operations = began => operations,
+    }
+}
+
+async fn a_transfer_that_is_dropped_is_taken_back(ctx: Ctx) {
+    let (here, there) = (&ctx.ready_pools()[0], &pools_there(&ctx)[0]);
+    let (volume, much) = (ctx.new_volume(here, "v").await, much());
+    fs::write(ctx.content(&volume).join("much"), &much).unwrap();
+    let copy = there.volume(VolumeType::Custom, volume.name());
+    for choose in [MODES[0].1, MODES[1].1] {
+        ctx.sent.take();
+        let under_way = drop_in_the_middle(&ctx, choose(volume.move_to_server(there)), &copy).await;
+        gone(&copy).await;
+        assert!(ctx.sent.take().iter().any(|sent| sent.starts_with("DELETE /1.0/operations/")));
+        // Where the source can stop it did, and else it went on to its end.
+        for before in under_way {
+            let now = ctx.client.operations().all().await.unwrap();
+            let ended = now.iter().find(|now| now.id == before.id).map(|now| now.status_code);
+            let successful = ended.is_none_or(|code| code == StatusCode::SUCCESS);
+            assert!(!before.may_cancel || !successful, "{ended:?}: {before:?}");
+        }
+        assert!(volume.exists().await.unwrap());
+        // And nothing brings it back.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!copy.exists().await.unwrap());
+    }
+    let now = fs::read(ctx.content(&volume).join("much")).unwrap();
+    assert!(now == much, "the source is as it was");
+    // The next one works.
+    fs::write(ctx.content(&volume).join("much"), b"little").unwrap();
+    let mut moved = volume.move_to_server(there).await.unwrap();
+    assert_eq!(fs::read(content_there(&ctx, &moved).join("much")).unwrap(), b"little");
+    moved.delete().await.unwrap();
+}
+
+async fn nothing_stays_whenever_it_is_dropped(ctx: Ctx) {
+    let (here, there) = (&ctx.ready_pools()[0], &pools_there(&ctx)[0]);
+    let mut volume = ctx.new_volume(here, "v").await;
+    fill(&ctx.content(&volume));
+    let before = contents(&ctx.content(&volume));
+    let copy = there.volume(VolumeType::Custom, volume.name());
+    for (number, after) in [0, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96].into_iter().enumerate() {
+        let migration = MODES[number % 3].1(volume.copy_to_server(there)).into_future();
+        let done = tokio::time::timeout(Duration::from_millis(after), migration).await;
+        match done {
+            Ok(done) => copy_is_whole(&ctx, done.unwrap(), &before).await,
+            Err(_) => {
+                // What was asked for at the last moment begins after that.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                gone(&copy).await;
+            }
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!copy.exists().await.unwrap());
+    assert_eq!(contents(&ctx.content(&volume)), before);
+    volume.delete().await.unwrap();
+}
+
+/// Looks at a copy that was quicker than the clock, and takes it away.
+async fn copy_is_whole(ctx: &Ctx, mut copy: Volume, before: &[(PathBuf, Vec<u8>)]) {
+    assert_eq!(contents(&content_there(ctx, &copy)), before);
+    copy.delete().await.unwrap();
+}
+
+async fn a_copy_that_was_there_is_not_taken_back(ctx: Ctx) {
+    let (here, there) = (&ctx.ready_pools()[0], &pools_there(&ctx)[0]);
+    let mut volume = ctx.new_volume(here, "v").await;
+    fs::write(ctx.content(&volume).join("first"), b"one").unwrap();
+    for (mode, choose) in MODES {
+        let name = ctx.name(mode);
+        let mut copy = choose(volume.copy_to_server(there)).with_name(&*name).await.unwrap();
+        fs::write(ctx.content(&volume).join("much"), vec![7; 24 << 20]).unwrap();
+        let refresh = choose(volume.copy_to_server(there)).with_name(&*name).refresh().into_future();
+        let _ = tokio::time::timeout(Duration::from_millis(150), refresh).await;
+        // Long enough for whatever would take it away.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        copy.sync().await.unwrap_or_else(|error| panic!("{mode}: {error}"));
+        assert_eq!(fs::read(content_there(&ctx, &copy).join("first")).unwrap(), b"one");
+        delete_in_the_end(&copy).await;
+        fs::remove_file(ctx.content(&volume).join("much")).unwrap();
+    }
+    volume.delete().await.unwrap();
+}
+
 /// Waits until the target has taken back what it began.
 async fn gone(copy: &VolumeHandle) {
-    for _ in 0..200 {
+    for _ in 0..600 {
         match copy.get().await {
             Err(error) if error.is_not_found() => return,
             _ => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
     panic!("volume {:?} is left at the target", copy.name());
+}
+
+async fn a_volume_is_not_moved_onto_itself(ctx: Ctx) {
+    let pool = ctx.ready_pools().remove(0);
+    let volume = ctx.new_volume(&pool, "v").await;
+    // The same server, whichever way it is reached.
+    let other_way = Client::new(http_transport(ctx.daemon(), Wire::Unix)).storage_pool(pool.name());
+    for pool in [&pool, &other_way] {
+        for relay in [false, true] {
+            let moving = volume.handle().move_to_server(pool).refresh();
+            let moving = if relay { moving.relay() } else { moving };
+            let error = moving.await.unwrap_err();
+            assert!(
+                error.kind() == ErrorKind::InvalidInput && error.to_string().contains("one and the same"),
+                "{error}"
+            );
+            assert!(volume.handle().exists().await.unwrap());
+        }
+    }
+    volume.handle().delete().await.unwrap();
 }

@@ -1,6 +1,6 @@
 //! Volumes from one server to another.
 
-mod aftermath;
+mod begun;
 mod compare;
 mod pull;
 mod push;
@@ -33,6 +33,13 @@ use crate::{Error, PoolHandle, SnapshotHandle, Volume, VolumeHandle, pending::Bo
 /// the source is untouched and what had arrived at the target is removed: by the target itself, which gets ten seconds for
 /// that, or else by us. The error says so where even that failed, and where the servers may go on without us.
 ///
+/// Dropped before its end, a migration takes back what it began, in a task of its own on the runtime that it was awaited
+/// on. Both servers are asked to stop. Incus 7 can, where it is the source of a pull, the target of a push, or either end
+/// of a relay; the others go on to their end, which that task waits for. Then the volume that was made at the target is
+/// removed, be it half of one or complete. Never removed are a copy that was there before, a volume of which it cannot be
+/// told that the migration made it (a new one has the key `user.lxd-storage.migration` until it is complete), and a copy
+/// whose source is gone. The source is never touched.
+///
 /// Of a snapshot a volume is made, with the description and the keys that the snapshot has. Its server needs the API
 /// extension `storage_api_remote_volume_snapshot_copy` for that, which LXD 5.0 up to 5.0.2 lacks.
 ///
@@ -58,7 +65,8 @@ use crate::{Error, PoolHandle, SnapshotHandle, Volume, VolumeHandle, pending::Bo
 /// source is no `custom` volume, is to be moved without snapshots that it has, or is a snapshot and to be refreshed;
 /// [`UnsupportedExtension`](crate::ErrorKind::UnsupportedExtension), of either server, before anything is asked of them;
 /// [`OperationFailed`](crate::ErrorKind::OperationFailed); [`Timeout`](crate::ErrorKind::Timeout) with phase `Wait`
-/// and [`Interrupted`](crate::ErrorKind::Interrupted), after which the transfer may still go on.
+/// and [`Interrupted`](crate::ErrorKind::Interrupted), after which a pull or a push may still go on: the error names the
+/// operations on both servers and the volume, and nothing is taken back.
 #[must_use = "nothing is sent until the migration is awaited"]
 pub struct Migration {
     source: Source,
@@ -70,8 +78,6 @@ pub struct Migration {
     refresh: bool,
     exclude_older: bool,
     delete_source: bool,
-    /// The copy was there before, so that it is not ours to remove.
-    was_there: bool,
     deadline: Option<Duration>,
     /// Shared with the waiting for each address that is tried.
     on_progress: Option<Arc<Mutex<OnProgress>>>,
@@ -109,7 +115,6 @@ impl Migration {
             refresh: false,
             exclude_older: false,
             delete_source: false,
-            was_there: false,
             deadline: None,
             on_progress: None,
         }
@@ -150,7 +155,8 @@ impl Migration {
     }
 
     /// Everything passes through this program, over the connections that the two clients have: neither server needs to
-    /// listen for HTTPS or to reach the other. Memory stays constant; dropping the migration ends the transfer.
+    /// listen for HTTPS or to reach the other. Memory stays constant. Nothing goes on without this program: a deadline that
+    /// passes or a lost connection ends the transfer.
     pub fn relay(mut self) -> Self {
         self.mode = Mode::Relay;
         self
@@ -164,7 +170,8 @@ impl Migration {
         self
     }
 
-    /// Waits at most so long for the transfer, which goes on after that.
+    /// Waits at most so long for the transfer. A pull or push goes on after that, and the error names what does; a relay
+    /// ends, and what it had made is removed.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self

@@ -200,7 +200,8 @@ fn is_passing(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Connect | ErrorKind::Timeout(_) => true,
         ErrorKind::Interrupted => !gone,
-        ErrorKind::Server => matches!(error.status().map(|status| status.as_u16()), Some(502..=504)),
+        // 500 is trouble with the database, in a cluster say; of the work it says nothing.
+        ErrorKind::Server => matches!(error.status().map(|status| status.as_u16()), Some(500 | 502..=504)),
         _ => false,
     }
 }

@@ -2,11 +2,14 @@
 
 use lxd_types::{Config, StorageVolume, StorageVolumeSnapshot};
 
-/// The keys without those that the server keeps for itself.
+/// The key by which a migration knows the volume that it makes, until all is there.
+pub(super) const MARK: &str = "user.lxd-storage.migration";
+
+/// The keys without those that the server keeps for itself, and without the mark of a migration that never ended.
 pub(super) fn own_keys(config: &Config) -> Config {
     config
         .iter()
-        .filter(|(key, _)| !key.starts_with("volatile."))
+        .filter(|(key, _)| !key.starts_with("volatile.") && *key != MARK)
         .map(|(key, value)| (&**key, &**value))
         .collect()
 }

@@ -1,33 +1,35 @@
 //! The target connects to the source.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 use lxd_types::{Operation, StorageVolumesPost};
 
-use super::Migration;
+use super::{Migration, begun::Begun, push::both};
 use crate::{Error, ErrorKind};
 
 impl Migration {
     /// Lets the target fetch the volume, from the first address under which it reaches the source.
-    pub(super) async fn pull(&self, mut post: StorageVolumesPost, began: &AtomicBool) -> Result<(), Error> {
+    pub(super) async fn pull(&self, mut post: StorageVolumesPost, begun: &Arc<Begun>) -> Result<(), Error> {
         let client = self.source.client();
         let addresses = self.addresses_of(client, "source").await?;
         let certificate = client.server().await?.environment.certificate.clone();
-        let offer = offered(self.hand_over(None).await?.operation())?;
         let mut failure = Error::invalid("there is no address to fetch the volume from");
         for address in addresses {
+            // An offer that nobody came for soon ends; each address gets a fresh one.
+            let source_end = self.hand_over(None, begun).await?;
+            let offer = offered(source_end.operation())?;
             if let Some(source) = &mut post.source {
                 source.secrets = Some(offer.secrets());
                 source.certificate = Some(certificate.clone());
                 source.operation = Some(operation_url(&address, &offer));
             }
-            let received = async { self.watched(self.receive(&post, began).await?).await };
-            match received.await {
+            let sent = async { both(source_end, self.watched(self.receive(&post, begun).await?)).await };
+            match sent.await {
                 Ok(()) => return Ok(()),
                 // Only a failure of the work itself says something about this address; the next one may do better.
                 Err(error) if matches!(error.kind(), ErrorKind::OperationFailed | ErrorKind::Server) => {
                     failure = error;
-                    self.clear_for_another_try(&post.name).await;
+                    begun.clear().await;
                 }
                 Err(error) => return Err(error),
             }

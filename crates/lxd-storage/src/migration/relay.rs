@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -17,7 +17,7 @@ use lxd_types::{Progress, StorageVolumesPost};
 use tokio::{task::JoinSet, time};
 use tokio_websockets::{Error as SocketError, Message};
 
-use super::{Migration, pull::offered, push::both};
+use super::{Migration, begun::Begun, pull::offered, push::both};
 use crate::{
     Error, ErrorKind,
     websocket::{Socket, open_with_secret},
@@ -31,10 +31,10 @@ impl Migration {
     pub(super) async fn relay_through_us(
         &self,
         post: &StorageVolumesPost,
-        began: &AtomicBool,
+        begun: &Arc<Begun>,
     ) -> Result<(), Error> {
-        let source = self.hand_over(None).await?;
-        let sink = self.receive(post, began).await?;
+        let source = self.hand_over(None, begun).await?;
+        let sink = self.receive(post, begun).await?;
         let (from, to) = (offered(source.operation())?, offered(sink.operation())?);
         let (secrets, theirs) = (from.secrets(), to.secrets());
         let passed = Arc::new(AtomicU64::new(0));

@@ -1,12 +1,8 @@
 //! How a migration goes, whoever connects to whom.
 
-use std::sync::{
-    Arc, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, PoisonError};
 
 use http::Method;
-use lxd_transport::Reached;
 use lxd_types::{
     MigrationMode, SourceType, StorageVolume, StorageVolumePostTarget, StorageVolumeSource,
     StorageVolumesPost, VolumeType,
@@ -14,12 +10,12 @@ use lxd_types::{
 
 use super::{
     Migration, Mode,
-    aftermath::remove_leftover,
-    compare::{difference, difference_of_snapshots, own_keys},
+    begun::{Begun, End},
+    compare::{MARK, difference, difference_of_snapshots, own_keys},
     source::Source,
 };
 use crate::{
-    Change, Client, Error, ErrorKind, Pending, Volume, VolumeHandle, doubt, object::Address as _,
+    Change, Client, Error, ErrorKind, Pending, Volume, VolumeHandle, object::Address as _,
     pending::ChangeRequest,
 };
 
@@ -32,37 +28,78 @@ impl Migration {
         self.require_extensions().await?;
         let name: Arc<str> = self.name.take().unwrap_or_else(|| self.source.volume().name().into());
         let copy = self.pool.volume(VolumeType::Custom, name);
-        self.was_there = copy.exists().await?;
-        if self.was_there && !self.refresh {
+        let before = if copy.exists().await? { Some(copy.get().await?) } else { None };
+        if before.is_some() && !self.refresh {
             let message = format!("volume {:?} in pool {:?} of the target", copy.name(), self.pool.name());
             return Err(Error::new(ErrorKind::AlreadyExists, message));
         }
         let original = self.source.read().await?;
+        if let Some(before) = &before
+            && self.is_the_source(&original, before.object()).await?
+        {
+            return Err(Error::invalid("source and target are one and the same volume"));
+        }
         // The member that has a local volume is the one to offer it.
         if self.source.client().target().is_none() && !matches!(&*original.location, "" | "none") {
             self.source = self.source.with_target(&original.location);
         }
         self.check_that_nothing_gets_lost().await?;
 
-        let began = AtomicBool::new(false);
+        let begun = Begun::new(&self.source, &copy, before.is_none());
         let outcome = async {
-            let post = self.sink(&original, &copy);
+            let mut post = self.sink(&original, &copy);
+            begun.mark(&mut post.config);
             match self.mode {
-                Mode::Pull => self.pull(post, &began).await?,
-                Mode::Push => self.push_over(&post, &began).await?,
-                Mode::Relay => self.relay_through_us(&post, &began).await?,
+                Mode::Pull => self.pull(post, &begun).await?,
+                Mode::Push => self.push_over(&post, &begun).await?,
+                Mode::Relay => self.relay_through_us(&post, &begun).await?,
             }
+            begun.arrived();
             self.compare(&copy).await
         };
-        match outcome.await {
-            Ok(volume) if self.delete_source => self.delete_source().await.map(|()| volume),
-            Ok(volume) => Ok(volume),
-            Err(error) if !began.into_inner() => Err(error),
-            // Whatever is found at the target after a failure is ours to remove only if it wasn't there before.
-            Err(error) if self.was_there => Err(error
-                .having_changed()
-                .with_note(doubt::refreshed(&format!("{} of the target", copy.in_words())))),
-            Err(error) => Err(remove_leftover(error, &copy).await),
+        let volume = match outcome.await {
+            Ok(volume) => volume,
+            Err(error) => return Err(begun.fail(error, self.mode != Mode::Relay).await),
+        };
+        // Before the source is asked to go: from then on the copy may be all that there is.
+        begun.settle();
+        if self.delete_source {
+            self.delete_source().await?;
+        }
+        Ok(volume)
+    }
+
+    /// Whether what is at the target is the source itself, reached in another way perhaps: by another address, another
+    /// member of its cluster, or another project that has its volumes in the same one.
+    async fn is_the_source(&self, source: &StorageVolume, target: &StorageVolume) -> Result<bool, Error> {
+        let (from, to) = (self.source.volume(), &self.pool);
+        let place =
+            |volume: &StorageVolume| (volume.name.clone(), volume.project.clone(), volume.location.clone());
+        if from.pool().name() != to.name() || place(source) != place(target) {
+            return Ok(false);
+        }
+        let (here, there) = (from.client().server().await?, to.client().server().await?);
+        // Members of a cluster have one certificate, and two servers never have the same.
+        Ok(here.environment.certificate_fingerprint == there.environment.certificate_fingerprint)
+    }
+
+    /// The end of a move.
+    async fn delete_source(&self) -> Result<(), Error> {
+        const BOTH_STAY: &str = "the copy is complete and stays, and so does the source";
+        // Hours may have passed since this was looked at first, and with them a snapshot by schedule.
+        self.check_that_nothing_gets_lost()
+            .await
+            .map_err(|error| error.having_changed().with_note(BOTH_STAY))?;
+        let source = self.source.volume();
+        let Err(error) = source.delete().await else { return Ok(()) };
+        let error = error.having_changed();
+        let unknown = matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Timeout(_));
+        match source.exists().await {
+            // It was only the answer that got lost.
+            Ok(false) if unknown => Ok(()),
+            // The server may still be at it.
+            _ if unknown => Err(error.with_note("the copy is complete and stays; the source may be gone")),
+            _ => Err(error.with_note(BOTH_STAY)),
         }
     }
 
@@ -127,28 +164,23 @@ impl Migration {
     pub(super) async fn receive(
         &self,
         post: &StorageVolumesPost,
-        began: &AtomicBool,
+        begun: &Arc<Begun>,
     ) -> Result<Pending<()>, Error> {
         let client = self.pool.client();
         let route = self.pool.path()?.literal("volumes").literal("custom");
         let request = ChangeRequest::new(Method::POST, client.scoped(route)).json(post);
-        let started = Change::new(client, request, |_| async { Ok(()) }).start().await;
-        // A request whose answer was lost may have begun as well.
-        let arrived = started.as_ref().map_or_else(
-            |error| error.code().is_none() && error.request_reached_server() != Reached::No,
-            |_| true,
-        );
-        began.fetch_or(arrived, Ordering::Relaxed);
-        started
+        begun.begin(End::Target, Change::new(client, request, |_| async { Ok(()) })).await
     }
 
     /// Asks the source to hand the volume over, to this target or to whoever comes with the secrets.
     pub(super) async fn hand_over(
         &self,
         target: Option<StorageVolumePostTarget>,
+        begun: &Arc<Begun>,
     ) -> Result<Pending<()>, Error> {
         let request = self.source.offer(target, self.volume_only);
-        Change::new(self.source.client(), request, |_| async { Ok(()) }).start().await
+        let change = Change::new(self.source.client(), request, |_| async { Ok(()) });
+        begun.begin(End::Source, change).await
     }
 
     /// Before anything is asked of either server: the one that is asked first would have begun when the other refuses.
@@ -177,11 +209,12 @@ impl Migration {
     /// Compares the copy with the source as it is now, after setting again what the target dropped on the way.
     async fn compare(&self, copy: &VolumeHandle) -> Result<Volume, Error> {
         let (source, mut volume) = (self.source.read().await?, copy.get().await?);
-        if difference(&source, volume.object()).is_some() {
+        if difference(&source, volume.object()).is_some() || volume.config().get(MARK).is_some() {
             volume = copy
                 .edit(|put| {
                     put.description.clone_from(&source.description);
                     put.config.extend(own_keys(&source.config));
+                    put.config.remove(MARK);
                 })
                 .await?;
         }

@@ -95,7 +95,7 @@ pub enum Entity {
     },
     /// The daemon itself, which can keep backups and images on a volume.
     Server,
-    /// A URL of another form; see [`Reference::url`].
+    /// A URL of another form; see [`Reference::url`](crate::Reference::url).
     Other,
 }
 

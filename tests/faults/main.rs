@@ -7,5 +7,6 @@ mod downloads;
 mod dropped;
 mod events;
 mod newer;
+mod replacing;
 mod script;
 mod secrets;

@@ -21,6 +21,8 @@ cases![
     names_of_snapshots_are_encoded,
     edits_of_one_snapshot_lose_nothing,
     an_automatic_name_is_found_among_others,
+    a_snapshot_replaces_one_of_its_name,
+    a_replacement_goes_on_when_nobody_waits,
 ];
 
 async fn volume(ctx: &Ctx) -> Volume {
@@ -220,6 +222,58 @@ async fn names_of_snapshots_are_encoded(ctx: Ctx) {
         assert_eq!(snapshot.object().short_name(), name);
         assert_eq!(volume.snapshots().all().await.unwrap()[0].name(), name);
         snapshot.delete().await.unwrap();
+    }
+    volume.delete().await.unwrap();
+}
+
+async fn a_snapshot_replaces_one_of_its_name(ctx: Ctx) {
+    for pool in ctx.ready_pools() {
+        let mut volume = ctx.new_volume(&pool, "v").await;
+        let (snapshots, file) = (volume.snapshots(), ctx.content(&volume).join("file"));
+        fs::write(&file, b"one").unwrap();
+        // The first one is like any other.
+        let first = named("latest").with_description("first").with_expiry(in_2030());
+        snapshots.create_replacing(first).await.unwrap();
+        snapshots.create(named("between")).await.unwrap();
+        fs::write(&file, b"two or more").unwrap();
+        let second = snapshots.create_replacing(named("latest").with_description("second")).await.unwrap();
+        assert_eq!(
+            (second.name(), second.description(), second.expiry()),
+            ("latest", "second", Expiry::Never)
+        );
+        let mut names: Vec<_> =
+            snapshots.all().await.unwrap().iter().map(|one| one.name().to_owned()).collect();
+        names.sort();
+        assert_eq!(names, ["between", "latest"]);
+        fs::write(&file, b"three, and no end of it").unwrap();
+        second.restore().await.unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"two or more");
+        for bad in ["", "a b", "a/b"] {
+            let error = snapshots.create_replacing(named(bad)).await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.request_reached_server()),
+                (ErrorKind::InvalidInput, Reached::No)
+            );
+        }
+        volume.delete().await.unwrap();
+    }
+}
+
+async fn a_replacement_goes_on_when_nobody_waits(ctx: Ctx) {
+    let mut volume = volume(&ctx).await;
+    let snapshots = volume.snapshots();
+    snapshots.create(named("latest").with_description("old")).await.unwrap();
+    let replacing = snapshots.create_replacing(named("latest").with_description("new"));
+    let _ = tokio::time::timeout(std::time::Duration::from_millis(5), replacing).await;
+    for tries in 0.. {
+        // Servers find one of a list no more that goes while they list it.
+        let all = snapshots.all().await.unwrap_or_default();
+        let now: Vec<_> = all.iter().map(|one| (one.name(), one.description())).collect();
+        if now == [("latest", "new")] {
+            break;
+        }
+        assert!(tries < 300, "{now:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     volume.delete().await.unwrap();
 }

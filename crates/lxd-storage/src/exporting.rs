@@ -4,7 +4,6 @@ use std::{
     fmt,
     future::IntoFuture as _,
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -17,7 +16,7 @@ use crate::{
     Change, Download, Error, Exported,
     kept::{Kept, Packable},
     pending::ChangeRequest,
-    temporary::Temporary,
+    temporary::{Temporary, unique_name},
     transfer::{self, OnTransfer, Writing},
     wait::OnProgress,
 };
@@ -100,7 +99,7 @@ impl<O: Packable> Exporting<O> {
 
     /// Packed into a temporary backup.
     async fn packed(mut self) -> Result<Begun<O>, Error> {
-        let name = temporary_name();
+        let name = unique_name("export");
         O::temporary(&mut self.post, &name, after(KEPT_AT_MOST));
         let request = self.of.packing(&self.post).map(ChangeRequest::cleaned_up);
         let mut packing = Change::new(self.of.server(), request, |_| async { Ok(()) });
@@ -144,14 +143,6 @@ async fn finish<O: Packable>(
     }
 }
 
-/// A name that no other export has, on this machine or another.
-fn temporary_name() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("export-{:x}-{:x}-{number:x}", now.as_nanos(), std::process::id())
-}
-
 fn after(span: Duration) -> Option<Timestamp> {
     let then = SystemTime::now().checked_add(span)?.duration_since(UNIX_EPOCH).ok()?;
     Timestamp::from_unix(i64::try_from(then.as_secs()).ok()?, 0)
@@ -162,8 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn temporary_names_differ() {
-        assert_ne!(temporary_name(), temporary_name());
+    fn temporary_backups_have_an_end() {
         assert!(after(KEPT_AT_MOST).is_some());
     }
 }

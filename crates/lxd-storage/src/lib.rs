@@ -140,6 +140,7 @@ mod placement;
 mod pool;
 mod pools;
 mod raw;
+mod replacing;
 mod route;
 mod snapshot;
 mod snapshots;

@@ -12,6 +12,7 @@ use crate::{
     doubt,
     object::Address,
     pending::{ChangeRequest, Done},
+    replacing,
     route::{Route, check_name},
 };
 
@@ -43,6 +44,10 @@ pub struct Snapshots {
 impl Snapshots {
     pub(crate) fn new(volume: VolumeHandle) -> Self {
         Self { volume }
+    }
+
+    pub(crate) fn volume(&self) -> &VolumeHandle {
+        &self.volume
     }
 
     /// All snapshots with their details, oldest first, in one request (`GET .../snapshots?recursion=1`).
@@ -89,6 +94,31 @@ impl Snapshots {
         let request = request.map(|request| request.leaving(doubt::made(&handle.in_words())));
         Change::new(self.volume.client(), request, |_| async move {
             handle.get_described(snapshot.description).await
+        })
+    }
+
+    /// Takes a snapshot under a name that may be taken, and reads it back: one that is there is replaced.
+    ///
+    /// The one that is there is renamed first, and deleted once the new one is taken; if that fails it gets its name back.
+    /// All of it goes on to its end even if nobody waits for it.
+    ///
+    /// ```no_run
+    /// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
+    /// use lxd_storage::types::StorageVolumeSnapshotsPost;
+    ///
+    /// let latest = volume.snapshots().create_replacing(StorageVolumeSnapshotsPost::new("latest")).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`create`](Self::create), of renaming and deleting; where something stays under another name, the error
+    /// tells which.
+    pub async fn create_replacing(&self, snapshot: StorageVolumeSnapshotsPost) -> Result<Snapshot, Error> {
+        let snapshots = self.clone();
+        let task = tokio::spawn(async move { replacing::create(&snapshots, snapshot).await });
+        task.await.unwrap_or_else(|error| {
+            let message = "the replacing of a snapshot was stopped";
+            Err(Error::new(ErrorKind::Interrupted, message).with_source(error))
         })
     }
 

@@ -1,6 +1,9 @@
 //! A backup that is made to be fetched at once, and that goes again whatever happens.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use lxd_transport::Reached;
 use tokio::task::JoinHandle;
@@ -12,6 +15,14 @@ use crate::{
 
 /// So often the removal of a temporary backup is tried.
 const REMOVALS: u32 = 5;
+
+/// A name for something that must not stay, which nobody else chooses, on this machine or another.
+pub(crate) fn unique_name(kind: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{kind}-{:x}-{:x}-{number:x}", now.as_nanos(), std::process::id())
+}
 
 /// A backup on the server that must not stay.
 pub(crate) struct Temporary<O: Packable> {
@@ -94,4 +105,14 @@ async fn remove<O: Packable>(backup: &Kept<O>) -> Result<(), Error> {
         pause *= 2;
     }
     backup.delete().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unique_names_differ() {
+        assert_ne!(unique_name("x"), unique_name("x"));
+    }
 }

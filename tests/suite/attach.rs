@@ -15,6 +15,7 @@ cases![
     edits_at_the_same_time_are_kept,
     what_cannot_be_attached_is_refused,
     nothing_is_attached_to_nobody,
+    one_device_goes_by_its_name,
 ];
 
 async fn new_instance(ctx: &Ctx) -> String {
@@ -132,4 +133,39 @@ async fn nothing_is_attached_to_nobody(ctx: Ctx) {
     let error = nothing.attach(&Holder::profile("default"), Disk::at("/a")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     volume.delete().await.unwrap();
+}
+
+async fn one_device_goes_by_its_name(ctx: Ctx) {
+    let (instance, profile) = (new_instance(&ctx).await, new_profile(&ctx).await);
+    let pool = &ctx.ready_pools()[0];
+    let (mut volume, mut other) = (ctx.new_volume(pool, "v").await, ctx.new_volume(pool, "w").await);
+    for (path, holder) in [
+        (format!("/1.0/instances/{instance}"), Holder::instance(&*instance)),
+        (format!("/1.0/profiles/{profile}"), Holder::profile(&*profile)),
+    ] {
+        volume.attach(&holder, Disk::at("/a").with_device("first")).await.unwrap();
+        volume.attach(&holder, Disk::at("/b").with_device("second")).await.unwrap();
+        other.attach(&holder, Disk::at("/c").with_device("other")).await.unwrap();
+        ctx.sent.take();
+        for (device, kind) in
+            [("other", ErrorKind::InvalidInput), ("third", ErrorKind::NotFound), ("", ErrorKind::NotFound)]
+        {
+            let error = volume.detach_device(&holder, device).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+        assert!(ctx.sent.take().iter().all(|request| request.starts_with("GET")));
+        volume.detach_device(&holder, "first").await.unwrap();
+        let left = devices(&ctx, &path).await;
+        let left: Vec<_> = left.as_object().unwrap().keys().filter(|name| *name != "root").collect();
+        assert_eq!(left, ["other", "second"]);
+        assert_eq!(volume.detach(&holder).await.unwrap(), ["second"]);
+        other.detach_device(&holder, "other").await.unwrap();
+    }
+    let error = volume.detach_device(&Holder::instance("nobody"), "first").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    for path in [format!("/1.0/instances/{instance}"), format!("/1.0/profiles/{profile}")] {
+        delete(&ctx, &path).await;
+    }
+    volume.delete().await.unwrap();
+    other.delete().await.unwrap();
 }

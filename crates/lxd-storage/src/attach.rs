@@ -154,17 +154,10 @@ impl VolumeHandle {
     /// [`NotFound`](ErrorKind::NotFound) for the holder.
     pub async fn detach(&self, holder: &Holder) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
-        let source = self.device_source();
         edit_devices(self.client(), holder, |object| {
             let devices = devices_of(object)?;
-            let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
-            let gone: Vec<String> = devices
-                .iter()
-                .filter(|(_, entry)| text(entry, "type").as_deref() == Some("disk"))
-                .filter(|(_, entry)| text(entry, "pool").as_deref() == Some(self.pool().name()))
-                .filter(|(_, entry)| text(entry, "source").as_deref() == Some(&*source))
-                .map(|(name, _)| name.clone())
-                .collect();
+            let ours = devices.iter().filter(|(_, entry)| self.is_device(entry));
+            let gone: Vec<String> = ours.map(|(name, _)| name.clone()).collect();
             for name in &gone {
                 devices.remove(name);
             }
@@ -177,6 +170,56 @@ impl VolumeHandle {
         })
         .await?;
         Ok(removed)
+    }
+
+    /// Takes away one disk device of an instance or profile by its name, if it is this volume; others that are stay.
+    ///
+    /// ```no_run
+    /// # async fn example(data: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
+    /// use lxd_storage::{Disk, Holder};
+    ///
+    /// let web = Holder::instance("web");
+    /// let device = data.attach(&web, Disk::at("/srv/data")).await?;
+    /// data.detach_device(&web, &device).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) for the holder, and for the device, also for one that an instance has from a
+    /// profile; [`InvalidInput`](ErrorKind::InvalidInput) for a device that is something else. Nothing is changed then.
+    pub async fn detach_device(&self, holder: &Holder, device: &str) -> Result<(), Error> {
+        let mut removed = false;
+        edit_devices(self.client(), holder, |object| {
+            let devices = devices_of(object)?;
+            match devices.get(device) {
+                // After a race that only seemed lost.
+                None if removed => Ok(false),
+                None => Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("{holder} has no device {device:?} of its own"),
+                )),
+                Some(entry) if !self.is_device(entry) => {
+                    let volume = self.name();
+                    let message =
+                        format!("device {device:?} of {holder} is not volume {volume:?} but another");
+                    Err(Error::invalid(message))
+                }
+                Some(_) => {
+                    devices.remove(device);
+                    removed = true;
+                    Ok(true)
+                }
+            }
+        })
+        .await
+    }
+
+    /// Whether a device is this volume.
+    fn is_device(&self, entry: &Value) -> bool {
+        let text = |key: &str| entry.get(key).and_then(Value::as_str);
+        text("type") == Some("disk")
+            && text("pool") == Some(self.pool().name())
+            && text("source") == Some(&*self.device_source())
     }
 
     fn device_entry(&self, content_type: &ContentType, disk: &Disk) -> Result<Value, Error> {

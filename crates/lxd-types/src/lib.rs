@@ -35,6 +35,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`pool`], [`volume`], [`volume_full`] | the storage objects: get, put and post shapes |
+//! | [`volume_path`] | volumes and snapshots as people write them |
 //! | [`config`], [`size`] | the string-to-string config, its booleans and sizes |
 //! | [`drivers`] | what each storage driver takes: typed configs, and a table for programs |
 //! | [`lifespan`], [`schedule`], [`name_pattern`], [`file_mode`] | what else a key can hold |
@@ -88,6 +89,7 @@ pub mod snapshot;
 pub mod timestamp;
 pub mod volume;
 pub mod volume_full;
+pub mod volume_path;
 
 #[doc(inline)]
 pub use self::{
@@ -134,6 +136,7 @@ pub use self::{
         VolumeType,
     },
     volume_full::StorageVolumeFull,
+    volume_path::{VolumePath, VolumePathError},
 };
 
 /// Fields that a server sent and this version of the crate does not know, by their JSON name.

@@ -6,6 +6,7 @@ mod answers;
 mod downloads;
 mod dropped;
 mod events;
+mod folders;
 mod newer;
 mod replacing;
 mod script;

@@ -18,7 +18,7 @@ use lxd_storage::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    content::sha256_of,
+    content::{contents, fill, sha256_of},
     ctx::{Ctx, cases},
 };
 
@@ -35,6 +35,10 @@ cases![
     what_is_not_there_is_not_found,
     a_file_that_looks_like_an_answer_is_a_file,
     only_volumes_with_a_filesystem_have_files,
+    folders_above_are_made_too,
+    a_folder_goes_in_and_comes_back,
+    a_folder_is_there_whole_or_not_at_all,
+    a_folder_that_cannot_be_in_a_volume_is_refused,
     sftp_answers_over_the_stream,
     nbd_greets_over_the_stream,
     nbd_writes_where_that_is_asked_for,
@@ -94,6 +98,10 @@ async fn servers_without_files_are_told_by_the_extension(ctx: Ctx) {
             files.symlink("/a", "b").await.unwrap_err(),
             files.delete("/a").await.unwrap_err(),
             files.delete_all("/a").await.unwrap_err(),
+            files.create_dir_all("/a/b", &plain()).await.unwrap_err(),
+            files.read_link("/a").await.unwrap_err(),
+            files.put_dir(std::env::temp_dir(), "/", &plain()).await.unwrap_err(),
+            files.get_dir("/", ctx.name("nowhere")).await.unwrap_err(),
         ];
         for error in &told {
             assert_refused(error, "file_storage_volume");
@@ -123,7 +131,12 @@ async fn bad_paths_and_volumes_are_refused_before_anything_is_sent(ctx: Ctx) {
         assert_not_sent(&ctx, &files.symlink(path, "x").await.unwrap_err(), text);
         assert_not_sent(&ctx, &files.delete(path).await.unwrap_err(), text);
         assert_not_sent(&ctx, &files.delete_all(path).await.unwrap_err(), text);
+        assert_not_sent(&ctx, &files.create_dir_all(path, &plain()).await.unwrap_err(), text);
+        assert_not_sent(&ctx, &files.put_dir("/nonexistent", path, &plain()).await.unwrap_err(), text);
+        assert_not_sent(&ctx, &files.get_dir(path, "/nonexistent/a").await.unwrap_err(), text);
     }
+    let odd_owner = files.put_dir("/", "/a", &plain().with_mode(mode(0o644))).await.unwrap_err();
+    assert_not_sent(&ctx, &odd_owner, "permissions");
     for root in ["/", "//", "/."] {
         assert_not_sent(&ctx, &files.put(root, "x", &plain()).await.unwrap_err(), "root");
         assert_not_sent(&ctx, &files.delete(root).await.unwrap_err(), "root");
@@ -332,6 +345,13 @@ async fn links_are_made_and_read(ctx: Ctx) {
         assert_eq!((link.info.file_type, link.info.size), (FileType::Symlink, None));
     }
     assert_eq!(files.read("/absolute", 100).await.unwrap(), "/d/x");
+    // Over HTTP a path from the root comes, and otherwise what stands in the link.
+    assert_eq!(files.read("/d/l", 100).await.unwrap(), "/d/a b%20é");
+    for (path, target) in [("/d/l", "a b%20é"), ("/absolute", "/d/x"), ("/up", "../..")] {
+        assert_eq!(files.read_link(path).await.unwrap(), target);
+    }
+    assert_eq!(files.read_link("/d").await.unwrap_err().kind(), ErrorKind::Server);
+    assert!(files.read_link("/none").await.unwrap_err().is_not_found());
     files.symlink("/absolute", "/other").await.unwrap_err();
     // Content goes where the link leads, and removal takes the link.
     files.put("/d/x", "before", &plain()).await.unwrap();
@@ -446,6 +466,181 @@ async fn only_volumes_with_a_filesystem_have_files(ctx: Ctx) {
     files.clone().list("/").await.unwrap();
     assert_eq!(ctx.sent.take().len(), 3);
     block.delete().await.unwrap();
+    volume.delete().await.unwrap();
+}
+
+async fn folders_above_are_made_too(ctx: Ctx) {
+    if !has_files(&ctx).await {
+        return;
+    }
+    let mut volume = ctx.new_volume(&pools(&ctx)[0], "v").await;
+    let files = volume.files();
+    let options = plain().with_uid(7).with_mode(mode(0o750));
+    for path in ["/a/b/c/d", "/a/b/x", "/a/b", "/one", "//e/./f/"] {
+        files.create_dir_all(path, &options).await.unwrap();
+    }
+    for name in ["a", "a/b/c/d", "a/b/x", "one", "e/f"] {
+        let metadata = fs::metadata(ctx.content(&volume).join(name)).unwrap();
+        assert!(metadata.is_dir());
+        assert_eq!((metadata.uid(), metadata.permissions().mode() & 0o7777), (7, 0o750), "{name}");
+    }
+    files.put("/file", "x", &plain()).await.unwrap();
+    let error = files.create_dir_all("/file/a/b", &plain()).await.unwrap_err();
+    assert!(error.path().unwrap().contains("%2Ffile"), "{error}");
+    assert_eq!(files.read("/file", 10).await.unwrap(), "x");
+    let nothing = pools(&ctx)[0].volume(VolumeType::Custom, ctx.name("nothing")).files();
+    assert!(nothing.create_dir_all("/a/b", &plain()).await.unwrap_err().is_not_found());
+    volume.delete().await.unwrap();
+}
+
+/// A folder of this machine, removed at the end.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(ctx: &Ctx) -> Self {
+        let path = std::env::temp_dir().join(format!("lxdrs-folder-{}", ctx.name("")));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn names(&self) -> Vec<std::ffi::OsString> {
+        fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Permissions of all that is below a folder, links aside. Servers drop set-user-ID and the like.
+fn modes(root: &std::path::Path) -> Vec<(std::path::PathBuf, u32)> {
+    let paths = contents(root).into_iter().map(|(path, _)| path);
+    let kept = paths.filter(|path| !root.join(path).is_symlink());
+    kept.map(|path| {
+        let mode = fs::metadata(root.join(&path)).unwrap().permissions().mode() & 0o777;
+        (path, mode)
+    })
+    .collect()
+}
+
+async fn a_folder_goes_in_and_comes_back(ctx: Ctx) {
+    if !has_files(&ctx).await {
+        return;
+    }
+    let folder = Folder::new(&ctx);
+    let local = folder.0.join("site");
+    fill(&local);
+    fs::create_dir(local.join("empty dir")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", local.join("deep/out")).unwrap();
+    std::os::unix::fs::symlink("../..", local.join("deep/er/up")).unwrap();
+    for (name, bits) in
+        [("empty", 0o600), ("deep/er", 0o711), ("deep/noise", 0o755), ("deep/er/odd é%20 name", 0o4755)]
+    {
+        fs::set_permissions(local.join(name), fs::Permissions::from_mode(bits)).unwrap();
+    }
+    for n in 0..40 {
+        fs::write(local.join(format!("deep/file {n}")), format!("{n}")).unwrap();
+    }
+    for pool in pools(&ctx) {
+        let mut volume = ctx.new_volume(&pool, "v").await;
+        let files = volume.files();
+        let owner = plain().with_uid(33).with_gid(34);
+        files.put_dir(&local, "/srv/www", &owner).await.unwrap();
+        let inside = ctx.content(&volume).join("srv/www");
+        assert!(contents(&inside) == contents(&local), "it is there whole");
+        assert_eq!(modes(&inside), modes(&local));
+        for name in ["", "deep/er", "deep/noise"] {
+            let metadata = fs::metadata(inside.join(name)).unwrap();
+            assert_eq!((metadata.uid(), metadata.gid()), (33, 34), "{name}");
+        }
+        // Again, over what is there, with one file changed and another one beside.
+        fs::write(local.join("deep/file 7"), b"seven").unwrap();
+        files.put("/srv/www/beside", "x", &plain()).await.unwrap();
+        files.put_dir(&local, "/srv/www/", &owner).await.unwrap();
+        assert_eq!(fs::read(inside.join("deep/file 7")).unwrap(), b"seven");
+        files.delete("/srv/www/beside").await.unwrap();
+        assert!(contents(&inside) == contents(&local), "and again");
+
+        let back = folder.0.join("back");
+        files.get_dir("/srv/www", &back).await.unwrap();
+        assert!(contents(&back) == contents(&local), "it comes back whole");
+        assert_eq!(modes(&back), modes(&local));
+        fs::remove_dir_all(&back).unwrap();
+
+        // The whole volume, from its root and into another's.
+        files.get_dir("/", &back).await.unwrap();
+        assert!(contents(&back.join("srv/www")) == contents(&local), "from the root");
+        let mut other = ctx.new_volume(&pool, "other").await;
+        other.files().put_dir(&back, "/", &plain()).await.unwrap();
+        assert!(contents(&ctx.content(&other)) == contents(&ctx.content(&volume)), "into the root");
+        fs::remove_dir_all(&back).unwrap();
+
+        // In a link's place is something else.
+        files.delete("/srv/www/link").await.unwrap();
+        files.symlink("/srv/www/link", "elsewhere").await.unwrap();
+        let error = files.put_dir(&local, "/srv/www", &plain()).await.unwrap_err();
+        assert!(error.is_already_exists() && error.to_string().contains("/srv/www/link"), "{error}");
+        other.delete().await.unwrap();
+        volume.delete().await.unwrap();
+    }
+}
+
+async fn a_folder_is_there_whole_or_not_at_all(ctx: Ctx) {
+    if !has_files(&ctx).await {
+        return;
+    }
+    let folder = Folder::new(&ctx);
+    let local = folder.0.join("copy");
+    let mut volume = ctx.new_volume(&pools(&ctx)[0], "v").await;
+    let files = volume.files();
+    fill(&ctx.content(&volume));
+    // Given up in the middle, and a name that cannot be reached over HTTP.
+    let getting = files.get_dir("/", &local);
+    let _ = tokio::time::timeout(std::time::Duration::from_millis(15), getting).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(folder.names(), Vec::<std::ffi::OsString>::new());
+    let odd: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff");
+    fs::write(ctx.content(&volume).join(odd), b"").unwrap();
+    assert!(files.get_dir("/", &local).await.unwrap_err().is_not_found());
+    assert_eq!(folder.names(), Vec::<std::ffi::OsString>::new());
+    fs::remove_file(ctx.content(&volume).join(odd)).unwrap();
+
+    for (path, target, kind) in [
+        ("/empty", "copy", ErrorKind::InvalidInput),
+        ("/none", "copy", ErrorKind::NotFound),
+        ("/", "none/copy", ErrorKind::InvalidInput),
+    ] {
+        let error = files.get_dir(path, folder.0.join(target)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+    fs::create_dir(&local).unwrap();
+    let error = files.get_dir("/", &local).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("already"), "{error}");
+    assert_eq!(fs::read_dir(&local).unwrap().count(), 0);
+    volume.delete().await.unwrap();
+}
+
+async fn a_folder_that_cannot_be_in_a_volume_is_refused(ctx: Ctx) {
+    if !has_files(&ctx).await {
+        return;
+    }
+    let folder = Folder::new(&ctx);
+    let mut volume = ctx.new_volume(&pools(&ctx)[0], "v").await;
+    let files = volume.files();
+    fs::write(folder.0.join("a"), b"x").unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.0.join("socket")).unwrap();
+    files.list("/").await.unwrap();
+    ctx.sent.take();
+    for (path, text) in [
+        (folder.0.clone(), "socket"),
+        (folder.0.join("a"), "no folder"),
+        (folder.0.join("none"), "cannot read"),
+    ] {
+        let error = files.put_dir(path, "/a/b", &plain()).await.unwrap_err();
+        assert_not_sent(&ctx, &error, text);
+    }
     volume.delete().await.unwrap();
 }
 

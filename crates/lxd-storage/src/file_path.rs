@@ -24,10 +24,26 @@ pub(crate) fn check(path: &str) -> Result<(), Error> {
 /// Refuses the root too, in whichever way it is written, for what must not happen to it.
 pub(crate) fn check_below_root(path: &str) -> Result<(), Error> {
     check(path)?;
-    if path.split('/').all(|name| name.is_empty() || name == ".") {
+    if is_root(path) {
         return Err(Error::invalid(format!("the path {path:?} is the root of the volume")));
     }
     Ok(())
+}
+
+/// Whether it is the root, in whichever way it is written.
+pub(crate) fn is_root(path: &str) -> bool {
+    names(path).next().is_none()
+}
+
+/// The directory that it is in; none for what is in the root.
+pub(crate) fn above(path: &str) -> Option<String> {
+    let mut names: Vec<&str> = names(path).collect();
+    names.pop();
+    (!names.is_empty()).then(|| format!("/{}", names.join("/")))
+}
+
+fn names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|name| !name.is_empty() && *name != ".")
 }
 
 #[cfg(test)]
@@ -56,6 +72,20 @@ mod tests {
             assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
             let text = error.to_string();
             assert!(text.contains(why) && text.contains(&format!("{path:?}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_above_is_found() {
+        for (path, expected) in [
+            ("/a/b", Some("/a")),
+            ("/a//b/./", Some("/a")),
+            ("/a/b/c d", Some("/a/b")),
+            ("/a", None),
+            ("/./a/", None),
+            ("/", None),
+        ] {
+            assert_eq!(above(path).as_deref(), expected, "{path}");
         }
     }
 

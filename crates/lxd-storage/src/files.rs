@@ -1,5 +1,9 @@
 //! The files inside a custom volume.
 
+mod folders;
+mod links;
+mod local;
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -45,6 +49,11 @@ impl VolumeHandle {
 /// let mut file = files.get("/etc/app.conf").await?;
 /// println!("{:?} bytes of user {:?}", file.info.size, file.info.uid);
 /// file.content.save_to("copy.conf").await?;
+///
+/// // Whole folders, in both directions:
+/// files.put_dir("site", "/srv/www", &FileOptions::new()).await?;
+/// files.get_dir("/srv/www", "site-as-it-is").await?;
+/// files.delete_all("/srv/www").await?;
 /// # Ok(()) }
 /// ```
 ///
@@ -66,8 +75,34 @@ pub struct Files {
 pub struct FileContent {
     /// Type, owner, permissions, size in bytes, time.
     pub info: FileInfo,
-    /// The content, to be read chunk by chunk or written somewhere. Of a symbolic link it is the path of its target.
+    /// The content, to be read chunk by chunk or written somewhere. Of a symbolic link it is the path of its target, which
+    /// servers make an absolute one; [`Files::read_link`] tells what stands in it.
     pub content: Download,
+}
+
+/// What is at a path.
+enum Found {
+    Folder(Vec<String>),
+    File(Box<FileContent>),
+}
+
+impl FileContent {
+    /// All of it, if it isn't more than so many bytes. The path is for the error.
+    async fn read(mut self, path: &str, max: usize) -> Result<Bytes, Error> {
+        let too_long = || Error::invalid(format!("{path:?} has more than {max} bytes"));
+        if self.content.size().is_some_and(|size| size > max as u64) {
+            return Err(too_long());
+        }
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = self.content.chunk().await {
+            let chunk = chunk?;
+            if chunk.len() > max - bytes.len() {
+                return Err(too_long());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
+    }
 }
 
 impl Files {
@@ -83,22 +118,15 @@ impl Files {
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a directory; see [`Files`].
     pub async fn get(&self, path: &str) -> Result<FileContent, Error> {
-        let uri = self.uri(path, &[]).await?;
-        let client = self.volume.client().clone();
-        let opened = client.exchange().open(Method::GET, uri.clone(), HeaderMap::new(), Bytes::new()).await?;
-        let response = match opened {
-            Opened::Content(response) => response,
-            Opened::Answer(_) => {
-                return Err(Error::invalid(format!("{path:?} is a directory; `list` gives its names")));
+        match self.find(path).await? {
+            Found::File(file) => Ok(*file),
+            Found::Folder(_) => {
+                Err(Error::invalid(format!("{path:?} is a directory; `list` gives its names")))
             }
-        };
-        let info = file_headers::info(response.headers());
-        let from =
-            transfer::From { client, method: Method::GET, headers: HeaderMap::new(), body: Bytes::new() };
-        Ok(FileContent { info, content: Download::of_response(from, uri, response) })
+        }
     }
 
-    /// Reads a whole file into memory (`GET .../files?path=`); of a symbolic link, the path of its target.
+    /// Reads a whole file into memory (`GET .../files?path=`); of a symbolic link, the path of its target, made absolute.
     ///
     /// ```no_run
     /// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
@@ -110,20 +138,7 @@ impl Files {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a file of more than `max` bytes, and for a directory; see
     /// [`Files`].
     pub async fn read(&self, path: &str, max: usize) -> Result<Bytes, Error> {
-        let too_long = || Error::invalid(format!("{path:?} has more than {max} bytes"));
-        let mut content = self.get(path).await?.content;
-        if content.size().is_some_and(|size| size > max as u64) {
-            return Err(too_long());
-        }
-        let mut bytes = BytesMut::new();
-        while let Some(chunk) = content.chunk().await {
-            let chunk = chunk?;
-            if chunk.len() > max - bytes.len() {
-                return Err(too_long());
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes.freeze())
+        self.get(path).await?.read(path, max).await
     }
 
     /// What is at a path, without its content (`HEAD .../files?path=`). Links are not followed.
@@ -164,13 +179,9 @@ impl Files {
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for anything but a directory; see [`Files`].
     pub async fn list(&self, path: &str) -> Result<Vec<String>, Error> {
-        let uri = self.uri(path, &[]).await?;
-        let exchange = self.volume.client().exchange();
-        // By the kind of the answer and not by what can be read out of it: a file may hold anything.
-        match exchange.open(Method::GET, uri, HeaderMap::new(), Bytes::new()).await? {
-            Opened::Content(_) => Err(Error::invalid(format!("{path:?} is no directory; `get` reads it"))),
-            Opened::Answer(answer) => {
-                let mut names = answer.decode::<Option<Vec<String>>>()?.unwrap_or_default();
+        match self.find(path).await? {
+            Found::File(_) => Err(Error::invalid(format!("{path:?} is no directory; `get` reads it"))),
+            Found::Folder(mut names) => {
                 names.sort_unstable();
                 Ok(names)
             }
@@ -253,6 +264,27 @@ impl Files {
     /// [`NotFound`](crate::ErrorKind::NotFound) where nothing is; see [`Files`].
     pub async fn delete_all(&self, path: &str) -> Result<(), Error> {
         self.remove(path, &["file_delete_force"], true).await
+    }
+
+    /// What is at a path, in one request: a file's content on its way, or the names in a directory.
+    async fn find(&self, path: &str) -> Result<Found, Error> {
+        let uri = self.uri(path, &[]).await?;
+        let client = self.volume.client().clone();
+        let (method, headers, body) = (Method::GET, HeaderMap::new(), Bytes::new());
+        let opened =
+            client.exchange().open(method.clone(), uri.clone(), headers.clone(), body.clone()).await?;
+        // By the kind of the answer and not by what can be read out of it: a file may hold anything.
+        match opened {
+            Opened::Content(response) => {
+                let info = file_headers::info(response.headers());
+                let from = transfer::From { client, method, headers, body };
+                let content = Download::of_response(from, uri, response);
+                Ok(Found::File(Box::new(FileContent { info, content })))
+            }
+            Opened::Answer(answer) => {
+                Ok(Found::Folder(answer.decode::<Option<Vec<String>>>()?.unwrap_or_default()))
+            }
+        }
     }
 
     async fn remove(&self, path: &str, needed: &[&'static str], with_all_below: bool) -> Result<(), Error> {

@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::Method;
 use lxd_storage::{
-    Change, Client, ErrorKind, Pending, PoolHandle, Volume,
+    Change, Client, ErrorKind, Pending, PoolHandle, SocketMessage, Volume,
     transport::{
         self, Body, BoxFuture, Endpoint, HttpTransport, Limits, Phase, Reached, Transport,
         http::{Request, Response},
@@ -32,6 +33,7 @@ cases![
     dropping_does_not_cancel,
     dropping_cancels_where_that_is_asked_for,
     waiting_survives_a_lost_connection,
+    the_websockets_of_an_operation_are_open_to_its_secrets,
     an_upset_wait_is_told_from_a_failed_operation,
 ];
 
@@ -305,5 +307,36 @@ async fn running_operations_are_listed(ctx: Ctx) {
         elsewhere.is_err() || elsewhere.is_ok_and(|listed| listed.iter().all(|operation| operation.id != id))
     );
     drop(pending);
+    volume.delete().await.unwrap();
+}
+
+async fn the_websockets_of_an_operation_are_open_to_its_secrets(ctx: Ctx) {
+    let mut volume = ctx.new_volume(&ctx.ready_pools()[0], "v").await;
+    let pending = waiting_operation(&ctx, &volume).await;
+    let operation = pending.operation().unwrap().clone();
+    let secrets = operation.secrets();
+    let (control, content) = (secrets.get("control").unwrap(), secrets.get("fs").unwrap());
+    let error = ctx.client.connect_operation(&operation.id, "0123456789abcdef").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::Server), "{error:?}");
+    assert!(!format!("{error} {error:?}").contains("0123456789abcdef"));
+    let error =
+        ctx.client.connect_operation("00000000-0000-0000-0000-000000000000", content).await.unwrap_err();
+    assert!(error.is_not_found() || error.kind() == ErrorKind::Server, "{error:?}");
+    assert!(!format!("{error} {error:?}").contains(content));
+
+    // The source says over the one what it offers, and waits there for an answer.
+    let url = format!("/1.0/operations/{}", operation.id);
+    let mut control = ctx.client.connect_operation(&url, control).await.unwrap();
+    let mut content = ctx.client.connect_operation(&operation.id, content).await.unwrap();
+    let Some(Ok(SocketMessage::Binary(offer))) = control.next().await else { panic!("no offer") };
+    assert!(!offer.is_empty());
+    // What is no answer ends it, for both.
+    control.send(SocketMessage::Binary(Bytes::from_static(b"\xff\xff\xff"))).await.unwrap();
+    let rest = async {
+        while let Some(Ok(_)) = control.next().await {}
+        while let Some(Ok(_)) = content.next().await {}
+    };
+    tokio::time::timeout(Duration::from_secs(20), rest).await.unwrap();
+    assert_eq!(pending.wait().await.unwrap_err().kind(), ErrorKind::OperationFailed);
     volume.delete().await.unwrap();
 }

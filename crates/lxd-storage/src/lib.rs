@@ -134,6 +134,7 @@ mod listing;
 mod migration;
 mod moving;
 mod object;
+mod operation_socket;
 mod operations;
 mod pending;
 mod placement;
@@ -185,6 +186,7 @@ pub use self::{
     full::VolumeFull,
     migration::Migration,
     moving::MoveTo,
+    operation_socket::{OperationSocket, SocketMessage},
     operations::Operations,
     pending::{Change, Pending},
     pool::{Pool, PoolHandle, PoolResources},

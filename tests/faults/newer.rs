@@ -269,3 +269,27 @@ async fn nothing_is_stopped_before_it_can_have_begun() {
         assert!(after >= Duration::from_millis(450), "{after:?}");
     }
 }
+
+#[tokio::test]
+async fn volumes_of_all_pools_are_one_request_where_the_server_lists_them() {
+    let volumes: Vec<String> = (0..50)
+        .map(|n| format!(r#"{{"name":"v{n}","type":"custom","pool":"p{}","project":"default"}}"#, n % 5))
+        .collect();
+    let volumes = format!("[{}]", volumes.join(","));
+    let script = Script::start(move |request| match request {
+        "GET /1.0" => sync(r#"{"api_extensions":["storage_volumes_all","storage_volumes_all_projects"]}"#),
+        _ => sync(&volumes),
+    });
+    let client = script.client();
+    let listed = client.volumes().all().await.unwrap();
+    assert_eq!((listed.len(), listed[7].pool().name()), (50, "p2"));
+    assert_eq!(client.volumes().of_type(VolumeType::Custom).all_projects().all().await.unwrap().len(), 50);
+    assert_eq!(
+        script.seen(),
+        [
+            "GET /1.0",
+            "GET /1.0/storage-volumes?recursion=1",
+            "GET /1.0/storage-volumes/custom?recursion=1&all-projects=true"
+        ]
+    );
+}

@@ -225,12 +225,21 @@ pub(crate) fn http_transport(daemon: &Daemon, wire: Wire) -> HttpTransport {
 
 /// The requests that went out, as `METHOD /path?query`.
 #[derive(Clone, Default)]
-pub(crate) struct Sent(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Sent {
+    requests: Arc<Mutex<Vec<String>>>,
+    under_way: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
 
 impl Sent {
     /// Those since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        std::mem::take(&mut self.requests.lock().unwrap())
+    }
+
+    /// How many waited for their answers at the same time at most, since the last call.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.most.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -240,16 +249,32 @@ struct Recording {
     sent: Sent,
 }
 
+/// A request that is under way.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Recording {
-    fn note(&self, request: &Request<Body>) {
-        self.sent.0.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+    fn note(&self, request: &Request<Body>) -> UnderWay {
+        let sent = &self.sent;
+        sent.requests.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+        sent.most.fetch_max(sent.under_way.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        UnderWay(Arc::clone(&sent.under_way))
     }
 }
 
 impl Transport for Recording {
     fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, transport::Error>> {
-        self.note(&request);
-        self.inner.send(request)
+        let under_way = self.note(&request);
+        let sending = self.inner.send(request);
+        Box::pin(async move {
+            let _under_way = under_way;
+            sending.await
+        })
     }
 
     fn send_within(
@@ -257,8 +282,12 @@ impl Transport for Recording {
         request: Request<Body>,
         limits: Limits,
     ) -> BoxFuture<'_, Result<Response<Body>, transport::Error>> {
-        self.note(&request);
-        self.inner.send_within(request, limits)
+        let under_way = self.note(&request);
+        let sending = self.inner.send_within(request, limits);
+        Box::pin(async move {
+            let _under_way = under_way;
+            sending.await
+        })
     }
 
     fn endpoint(&self) -> &Endpoint {

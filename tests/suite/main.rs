@@ -29,6 +29,7 @@ mod operations;
 mod pools;
 mod raw;
 mod remotes;
+mod requests;
 mod s3;
 mod scope;
 mod sizes;
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
         ("lists", lists::CASES),
         ("typed_config", typed_config::CASES),
         ("remotes", remotes::CASES),
+        ("requests", requests::CASES),
     ];
     let has_buckets = |slot| matches!(slot, Slot::Incus | Slot::Incus7);
     let is_of = |module: &str, slot: Slot| match module {

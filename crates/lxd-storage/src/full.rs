@@ -1,8 +1,13 @@
 //! Volumes together with all that belongs to them: usage, snapshots and backups.
 
+use std::sync::Arc;
+
 use lxd_types::{StorageVolumeFull, StorageVolumeState, VolumeType};
 
-use crate::{Backup, Error, Snapshot, Volume, VolumeHandle, at_once::some_at_once, object::Address};
+use crate::{
+    Backup, Error, Snapshot, Volume, VolumeHandle, at_once::some_at_once, object::Address,
+    snapshots::VolumeLists,
+};
 
 /// The API extension of servers that answer with all of it at once.
 pub(crate) const EXTENSION: &str = "storage_volume_full";
@@ -46,13 +51,15 @@ impl VolumeFull {
     }
 
     /// Of a server that doesn't tell it all at once; `None` for a volume that is gone by now.
-    async fn compose(volume: Volume) -> Result<Option<Self>, Error> {
+    async fn compose(volume: Volume, lists: &VolumeLists) -> Result<Option<Self>, Error> {
         let custom = *volume.volume_type() == VolumeType::Custom;
         let handle = volume.handle().clone();
         let parts = async {
             let state = state_if_known(&handle).await?;
             let snapshots = match volume.volume_type() {
                 VolumeType::Image => Vec::new(),
+                // That it is still there shows in its backups.
+                VolumeType::Custom => handle.snapshots().all_among(lists).await?,
                 _ => handle.snapshots().all().await?,
             };
             let backups = if custom { handle.backups().all().await? } else { Vec::new() };
@@ -66,7 +73,12 @@ impl VolumeFull {
     }
 
     pub(crate) async fn compose_all(volumes: Vec<Volume>) -> Result<Vec<Self>, Error> {
-        Ok(some_at_once(volumes, Self::compose).await?.into_iter().flatten().collect())
+        let lists = Arc::new(VolumeLists::default());
+        let compose = move |volume| {
+            let lists = Arc::clone(&lists);
+            async move { Self::compose(volume, &lists).await }
+        };
+        Ok(some_at_once(volumes, compose).await?.into_iter().flatten().collect())
     }
 }
 
@@ -99,6 +111,6 @@ impl VolumeHandle {
         }
         let volume = self.get().await?;
         let gone = || Error::new(crate::ErrorKind::NotFound, format!("the {} was deleted", self.in_words()));
-        VolumeFull::compose(volume).await?.ok_or_else(gone)
+        VolumeFull::compose(volume, &VolumeLists::default()).await?.ok_or_else(gone)
     }
 }

@@ -1,9 +1,13 @@
 //! The snapshots of a volume: list, get, create.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use http::Method;
 use lxd_types::{Operation, StorageVolume, StorageVolumeSnapshot, StorageVolumeSnapshotsPost};
+use tokio::sync::OnceCell;
 
 use crate::{
     Change, Error, ErrorKind, Snapshot, SnapshotHandle, VolumeHandle,
@@ -60,8 +64,16 @@ impl Snapshots {
             let message = format!("there is no volume {:?}", self.volume.name());
             return Err(Error::new(ErrorKind::NotFound, message));
         }
-        let snapshot = |object: StorageVolumeSnapshot| Snapshot::from_list(&self.volume, object);
-        Ok(objects.into_iter().map(snapshot).collect())
+        Ok(self.listed(objects))
+    }
+
+    /// The same of a volume that was just seen, along with those of others.
+    pub(crate) async fn all_among(&self, lists: &VolumeLists) -> Result<Vec<Snapshot>, Error> {
+        Ok(self.listed(self.list_among(lists).await?))
+    }
+
+    fn listed(&self, objects: Vec<StorageVolumeSnapshot>) -> Vec<Snapshot> {
+        objects.into_iter().map(|object| Snapshot::from_list(&self.volume, object)).collect()
     }
 
     /// One snapshot by its name without the volume's (`GET .../snapshots/<snapshot>`).
@@ -182,25 +194,33 @@ impl Snapshots {
 
     /// What the server lists, which is nothing for a volume that LXD 5.0 doesn't know.
     pub(crate) async fn list(&self) -> Result<Vec<StorageVolumeSnapshot>, Error> {
+        self.list_among(&VolumeLists::default()).await
+    }
+
+    async fn list_among(&self, lists: &VolumeLists) -> Result<Vec<StorageVolumeSnapshot>, Error> {
         let client = self.volume.client();
         let route = self.route().map(|route| client.scoped(route.query("recursion", "1")));
         let answer = client.get(route, &["storage_api_volume_snapshots"]).await?;
         let objects: Vec<StorageVolumeSnapshot> = answer.decode::<Option<_>>()?.unwrap_or_default();
         if objects.is_empty() && client.cluster().is_clustered().await? {
-            return self.list_elsewhere().await;
+            return self.list_elsewhere(lists).await;
         }
         Ok(objects)
     }
 
     /// The snapshots according to the list of volumes. Members of a cluster of LXD 5.0 list none of a volume that
     /// another member has, though they show each one, and to act on that would lose snapshots.
-    async fn list_elsewhere(&self) -> Result<Vec<StorageVolumeSnapshot>, Error> {
+    async fn list_elsewhere(&self, lists: &VolumeLists) -> Result<Vec<StorageVolumeSnapshot>, Error> {
         let client = self.volume.client();
         let volumes = self.volume.pool().volumes();
         let route = client.scoped(volumes.route()?.literal("custom").query("recursion", "1"));
-        let listed: Option<Vec<StorageVolume>> = client.get(Ok(route), &[]).await?.decode()?;
+        let list = lists.of(&route.clone().uri()?.to_string());
+        let listed = list.get_or_try_init(|| async {
+            let listed: Option<Vec<StorageVolume>> = client.get(Ok(route), &[]).await?.decode()?;
+            Ok::<_, Error>(listed.unwrap_or_default())
+        });
         let mut names = BTreeSet::new();
-        for object in listed.unwrap_or_default() {
+        for object in listed.await? {
             let of_this = object.name.split_once('/').filter(|(volume, _)| *volume == self.volume.name());
             names.extend(of_this.map(|(_, snapshot)| snapshot.to_owned()));
         }
@@ -213,6 +233,19 @@ impl Snapshots {
             }
         };
         Ok(some_at_once(handles, read).await?.into_iter().flatten().collect())
+    }
+}
+
+/// Lists of volumes, each read once for all whose snapshots are looked for.
+#[derive(Debug, Default)]
+pub(crate) struct VolumeLists(Mutex<BTreeMap<String, VolumeList>>);
+
+type VolumeList = Arc<OnceCell<Vec<StorageVolume>>>;
+
+impl VolumeLists {
+    fn of(&self, uri: &str) -> VolumeList {
+        let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(lists.entry(uri.to_owned()).or_default())
     }
 }
 

@@ -8,6 +8,7 @@ mod dropped;
 mod events;
 mod folders;
 mod newer;
+mod progress;
 mod replacing;
 mod script;
 mod secrets;

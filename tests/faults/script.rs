@@ -56,6 +56,21 @@ pub(crate) fn sync(metadata: &str) -> Reply {
     )
 }
 
+/// A websocket that brings a ping and these texts, each shorter than 64 KiB, and stays open.
+pub(crate) fn websocket(texts: &[String]) -> Reply {
+    // The answer to the nonce of RFC 6455, which clients of this library send.
+    let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    let mut bytes = head.as_bytes().to_vec();
+    bytes.extend([0x89, 0]);
+    for text in texts {
+        bytes.extend([0x81, 126]);
+        bytes.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
+        bytes.extend(text.as_bytes());
+    }
+    Reply::Stall(bytes)
+}
+
 /// The running server. Dropping it ends it and removes its socket.
 pub(crate) struct Script {
     socket: PathBuf,

@@ -27,6 +27,7 @@ mod names;
 mod no_buckets;
 mod operations;
 mod pools;
+mod progress;
 mod raw;
 mod remotes;
 mod requests;
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         ("cluster", cluster::CASES),
         ("ensure", ensure::CASES),
         ("events", events::CASES),
+        ("progress", progress::CASES),
         ("files", files::CASES),
         ("isos", isos::CASES),
         ("copies", copies::CASES),

@@ -16,9 +16,9 @@ use crate::{
     Change, Download, Error, Exported,
     kept::{Kept, Packable},
     pending::ChangeRequest,
+    progress::OnProgress,
     temporary::{Temporary, unique_name},
     transfer::{self, OnTransfer, Writing},
-    wait::OnProgress,
 };
 
 /// A temporary backup removes itself after so long, should this program and its clean-up be killed.

@@ -140,6 +140,7 @@ mod pending;
 mod placement;
 mod pool;
 mod pools;
+mod progress;
 mod raw;
 mod replacing;
 mod route;

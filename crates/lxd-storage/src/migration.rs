@@ -18,7 +18,9 @@ use std::{
 use lxd_types::Progress;
 
 use self::source::Source;
-use crate::{Error, PoolHandle, SnapshotHandle, Volume, VolumeHandle, pending::BoxFuture, wait::OnProgress};
+use crate::{
+    Error, PoolHandle, SnapshotHandle, Volume, VolumeHandle, pending::BoxFuture, progress::OnProgress,
+};
 
 /// A copy or move of a volume to another server, or a copy of one of its snapshots, about to be asked for. Await it.
 ///

@@ -21,9 +21,10 @@ use crate::{
     conceal::conceal,
     doubt,
     exchange::{Answer, Call},
+    progress::OnProgress,
     route::Route,
     transfer::Upload,
-    wait::{self, OnProgress},
+    wait,
 };
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -293,7 +294,8 @@ impl<T: Send + 'static> Change<T> {
         self
     }
 
-    /// Calls back about once a second while the work goes on, if the server tells how far it has come.
+    /// Calls back about once a second while the work goes on, if the server tells how far it has come. LXD 6.8 and
+    /// later tells it in events only, to which this listens then (`GET /1.0/events`).
     pub fn with_progress(mut self, on_progress: impl FnMut(&Progress) + Send + 'static) -> Self {
         self.watch.on_progress = Some(Box::new(on_progress));
         self
@@ -462,7 +464,8 @@ impl<T: Send + 'static> Pending<T> {
         self
     }
 
-    /// Calls back about once a second while the work goes on, if the server tells how far it has come.
+    /// Calls back about once a second while the work goes on, if the server tells how far it has come. LXD 6.8 and
+    /// later tells it in events only, to which this listens then (`GET /1.0/events`).
     pub fn with_progress(mut self, on_progress: impl FnMut(&Progress) + Send + 'static) -> Self {
         self.watch.on_progress = Some(Box::new(on_progress));
         self

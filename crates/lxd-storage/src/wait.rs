@@ -9,10 +9,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use lxd_transport::{Limits, Reached};
-use lxd_types::{Operation, Progress, Secret};
+use lxd_types::{Operation, Secret};
 use tokio::time::Instant;
 
-use crate::{Client, Error, ErrorKind, exchange::Call, route::Route};
+use crate::{
+    Client, Error, ErrorKind,
+    exchange::Call,
+    progress::{OnProgress, Teller},
+    route::Route,
+};
 
 /// One `/wait` request lasts so long at most: shorter than what proxies on the way usually allow.
 const SLICE: Duration = Duration::from_secs(30);
@@ -38,9 +43,6 @@ const SLACK: Duration = Duration::from_millis(500);
 /// 500, is also that of any failure.
 const SLICE_IS_OVER: &str = "context deadline exceeded";
 
-/// Calls back with progress.
-pub(crate) type OnProgress = Box<dyn FnMut(&Progress) + Send>;
-
 /// Waits until the operation ends, at most until the deadline. `Ok` is success. No error or log shows the secrets.
 pub(crate) async fn wait(
     client: &Client,
@@ -50,10 +52,17 @@ pub(crate) async fn wait(
     secrets: &[Secret],
 ) -> Result<Operation, Error> {
     let id = operation.id.clone();
-    let waiting = Waiting { client, operation, on_progress, last_progress: None, lost: None, secrets };
+    let teller = on_progress.map(Teller::new);
+    let waiting = Waiting { client, operation, teller: teller.as_ref(), lost: None, secrets }.run();
+    let waiting = async {
+        match &teller {
+            Some(teller) => teller.listen_during(client, &id, waiting).await,
+            None => waiting.await,
+        }
+    };
     match deadline {
-        None => waiting.run().await,
-        Some(deadline) => tokio::time::timeout(deadline, waiting.run()).await.unwrap_or_else(|_| {
+        None => waiting.await,
+        Some(deadline) => tokio::time::timeout(deadline, waiting).await.unwrap_or_else(|_| {
             let message = format!("it goes on after {deadline:?}");
             let kind = ErrorKind::Timeout(lxd_transport::Phase::Wait);
             Err(Error::new(kind, message).with_reached(Reached::Yes).with_operation(&id))
@@ -111,8 +120,7 @@ fn sight(error: Error, id: &str) -> Error {
 struct Waiting<'a> {
     client: &'a Client,
     operation: Operation,
-    on_progress: Option<OnProgress>,
-    last_progress: Option<Progress>,
+    teller: Option<&'a Teller>,
     /// Since when the server can't be reached.
     lost: Option<Instant>,
     /// What the operation may repeat.
@@ -123,7 +131,9 @@ impl Waiting<'_> {
     async fn run(mut self) -> Result<Operation, Error> {
         let mut pause = FIRST_PAUSE;
         loop {
-            self.report();
+            if let Some(teller) = self.teller {
+                teller.tell(&self.operation);
+            }
             if self.operation.status_code.is_final() {
                 return judge(self.operation).map_err(|error| error.without_secrets(self.secrets));
             }
@@ -165,7 +175,7 @@ impl Waiting<'_> {
     /// One `/wait` request; gives the operation as it stands afterwards.
     async fn slice(&mut self) -> Result<Operation, Error> {
         let (client, id) = (self.client, &*self.operation.id);
-        let length = if self.on_progress.is_some() { WATCHED_SLICE } else { SLICE };
+        let length = if self.teller.is_some() { WATCHED_SLICE } else { SLICE };
         let route = Route::new("/1.0/operations").name("operation", id)?.literal("wait");
         let uri = client.scoped_project(route).query("timeout", &length.as_secs().to_string()).uri()?;
         let (limits, secrets) = (Limits::long_poll(length), self.secrets.to_vec());
@@ -181,15 +191,6 @@ impl Waiting<'_> {
                 Err(failed(id, error.code().unwrap_or(500), error.server_message().unwrap_or_default()))
             }
             Err(error) => Err(sight(error, id)),
-        }
-    }
-
-    fn report(&mut self) {
-        let Some(on_progress) = &mut self.on_progress else { return };
-        let progress = self.operation.progress();
-        if let Some(progress) = progress.filter(|progress| self.last_progress.as_ref() != Some(progress)) {
-            on_progress(&progress);
-            self.last_progress = Some(progress);
         }
     }
 }

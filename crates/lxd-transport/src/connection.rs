@@ -14,7 +14,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::{Body, Dial, Error, ErrorKind, body::Upload, watchdog::Watchdog};
+use crate::{Body, Dial, Error, ErrorKind, body::Upload, heard::Heard, watchdog::Watchdog};
 
 /// An open connection. Dropping it ends its task and closes it at once, whatever was under way.
 pub(crate) struct Connection {
@@ -29,7 +29,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Dials and begins to speak HTTP.
     pub(crate) async fn open(dial: &dyn Dial) -> Result<Self, Error> {
-        let io = dial.dial().await?;
+        let io = Heard::new(dial.dial().await?);
         let (sender, connection) = Builder::new().handshake(TokioIo::new(io)).await.map_err(|error| {
             Error::new(ErrorKind::Connect, "the connection broke at once").with_source(error)
         })?;

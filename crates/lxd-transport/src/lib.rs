@@ -46,6 +46,7 @@ mod connection;
 mod dial;
 mod endpoint;
 mod error;
+mod heard;
 mod http_transport;
 mod limits;
 mod pool;

@@ -16,7 +16,9 @@ use std::{
     ffi::OsString,
     io,
     os::unix::ffi::OsStringExt,
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
 };
 
 use lxd_transport::{
@@ -26,11 +28,11 @@ use lxd_transport::{
     upgrade,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
     sync::{mpsc, oneshot},
 };
 
-use self::support::{Peer, Socket, accept, get, post, run, text};
+use self::support::{Chunks, Peer, Socket, accept, get, post, run, text};
 
 /// Hands one end of each pipe to a server.
 struct Pipes {
@@ -80,6 +82,100 @@ fn http_goes_through_a_pipe() {
         assert_eq!(seen[0], "GET /1.0 HTTP/1.1\r\nhost: lxd\r\n\r\n");
         assert!(seen[1].ends_with(&long));
         assert_eq!(transport.endpoint().to_string(), "pipes");
+    });
+}
+
+/// A pipe that breaks for writing once the request's head went out: the first write after that brings the answer, and
+/// then fails.
+struct Refused {
+    near: DuplexStream,
+    far: Option<DuplexStream>,
+    written: usize,
+    answer: &'static str,
+}
+
+impl AsyncRead for Refused {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.near).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Refused {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.written == 0 {
+            self.written = bytes.len();
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        if let Some(mut far) = self.far.take() {
+            let answer = self.answer.as_bytes();
+            let sent = Pin::new(&mut far).poll_write(cx, answer);
+            assert!(matches!(sent, Poll::Ready(Ok(count)) if count == answer.len()));
+        }
+        Poll::Ready(Err(io::Error::from(io::ErrorKind::BrokenPipe)))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Dials such pipes.
+struct Refusing(Endpoint, &'static str);
+
+impl Dial for Refusing {
+    fn dial(&self) -> BoxFuture<'_, Result<Box<dyn Io>, Error>> {
+        Box::pin(async {
+            let (near, far) = duplex(4096);
+            let io = Refused { near, far: Some(far), written: 0, answer: self.1 };
+            Ok(Box::new(io) as Box<dyn Io>)
+        })
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.0
+    }
+}
+
+/// A body that moves on only after the head went out.
+fn late_body() -> Body {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            if sender.send("chunk").await.is_err() {
+                return;
+            }
+        }
+    });
+    Body::from_stream(Chunks(receiver))
+}
+
+#[test]
+fn a_refusal_in_the_middle_of_an_upload_is_heard() {
+    run(async {
+        let answer = "HTTP/1.1 400 Bad Request\r\ncontent-length: 12\r\n\r\nnot a backup";
+        let transport = HttpTransport::new(Refusing(Endpoint::custom("refusing"), answer));
+        let answer = transport.send(post(late_body())).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(text(answer).await.unwrap(), "not a backup");
+        assert_eq!(transport.idle_connections(), 0, "what can't be written to is of no use");
+    });
+}
+
+#[test]
+fn an_upload_that_breaks_without_an_answer_is_interrupted() {
+    run(async {
+        let transport = HttpTransport::new(Refusing(Endpoint::custom("refusing"), ""));
+        let error = transport.send(post(late_body())).await.unwrap_err();
+        assert_eq!((error.kind(), error.reached()), (ErrorKind::Interrupted, Reached::Maybe));
     });
 }
 

@@ -27,6 +27,10 @@ impl Route {
         if !path.starts_with('/') {
             return Err(Error::invalid(format!("the path {path:?} doesn't begin with \"/\"")));
         }
+        // What follows it is never sent, nor are the parameters that are added here.
+        if path.contains('#') {
+            return Err(Error::invalid(format!("the path {path:?} has a \"#\" in it; write it as %23")));
+        }
         Ok(Self { text: path.to_owned(), has_query: path.contains('?') })
     }
 
@@ -67,8 +71,14 @@ impl Route {
     pub(crate) fn uri(self) -> Result<Uri, Error> {
         let shown = self.text.len().min(200);
         let start = self.text.get(..shown).unwrap_or_default().to_owned();
-        Uri::try_from(self.text)
-            .map_err(|error| Error::invalid(format!("{start:?} is no request target")).with_source(error))
+        let length = self.text.len();
+        let uri = Uri::try_from(self.text)
+            .map_err(|error| Error::invalid(format!("{start:?} is no request target")).with_source(error))?;
+        // Half a target would act on something else.
+        match uri.path_and_query() {
+            Some(whole) if whole.as_str().len() == length => Ok(uri),
+            _ => Err(Error::invalid(format!("{start:?} is no request target as a whole"))),
+        }
     }
 }
 
@@ -146,6 +156,18 @@ mod tests {
         assert_eq!(route.uri().unwrap().to_string(), "/1.0/x?recursion=1&a=b");
         assert!(Route::from_caller("1.0").is_err());
         assert!(Route::from_caller("/1.0/a b").unwrap().uri().is_err());
+    }
+
+    #[test]
+    fn no_part_of_a_target_gets_lost() {
+        for path in ["/1.0/x#y", "/1.0/x#", "/1.0/x?recursion=1#y"] {
+            let route = Route::from_caller(path).map(|route| route.query("project", "mine"));
+            let error = route.and_then(Route::uri).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("%23"), "{error}");
+        }
+        let cut = Route::new("/1.0/x#y").query("project", "mine").uri().unwrap_err();
+        assert!(cut.to_string().contains("as a whole"), "{cut}");
     }
 
     #[test]

@@ -293,3 +293,33 @@ async fn volumes_of_all_pools_are_one_request_where_the_server_lists_them() {
         ]
     );
 }
+
+/// Imports a backup under the name inside, by way of a server whose operation tells this when it is done.
+async fn imported(told: &'static str) -> (Result<String, lxd_storage::Error>, Vec<String>) {
+    let script = Script::start(move |request| match request {
+        "GET /1.0" => sync(r#"{"api_extensions":["custom_volume_backup","operation_metadata_entity_url"]}"#),
+        wait if is_wait(wait) => sync(&format!(r#"{{"id":"{ID}","status_code":200,{told}}}"#)),
+        get if get.starts_with("GET") => sync(r#"{"name":"inside","type":"custom"}"#),
+        _ => accepted(),
+    });
+    let volumes = script.client().storage_pool("p").volumes();
+    let backup = lxd_storage::Upload::from(bytes::Bytes::from_static(b"\x1f\x8b\x08\0\0\0\0\0"));
+    let outcome = volumes.import_backup(backup, None).await.map(|volume| volume.name().to_owned());
+    (outcome, script.seen())
+}
+
+#[tokio::test]
+async fn a_project_is_not_taken_for_the_volume_that_was_made_in_it() {
+    let (made, _) = imported(
+        r#""metadata":{"entity_url":"/1.0/projects/default"},
+            "resources":{"storage_volumes":["/1.0/storage-pools/p/volumes/custom/inside?project=default"]}"#,
+    )
+    .await;
+    assert_eq!(made.unwrap(), "inside");
+
+    let (made, seen) = imported(r#""metadata":{"entity_url":"/1.0/projects/default"},"resources":{}"#).await;
+    let error = made.unwrap_err();
+    assert_eq!((error.kind(), error.is_retry_safe()), (ErrorKind::Decode, false));
+    assert!(error.to_string().contains("give a name"), "{error}");
+    assert!(!seen.iter().any(|request| request.contains("custom/default")), "{seen:?}");
+}

@@ -12,24 +12,31 @@ pub(crate) async fn server_tells_names(client: &Client) -> Result<bool, Error> {
     Ok(entity_url || server.environment.server == ServerFamily::Incus)
 }
 
-/// The name of what an operation made: from `entity_url` on newer LXD, else from its resources.
+/// The name of what an operation made, which is one of these resources: from `entity_url` on newer LXD, else from its
+/// resources. A URL of another kind is none: an import has its project for an entity.
 pub(crate) fn told_name(operation: &Operation, kind: &str) -> Option<String> {
     let entity_url = operation.metadata.get("entity_url").and_then(Value::as_str);
-    let url = entity_url.or_else(|| operation.resources.get(kind)?.first().map(String::as_str))?;
-    // LXD 5.0 writes names raw here, under a path that isn't one.
-    if let Some(raw) = url.strip_prefix("/1.0/storage_volumes/") {
-        return Some(raw.to_owned()).filter(|name| !name.is_empty());
-    }
-    match Reference::parse(url).entity {
-        Entity::VolumeSnapshot { name, .. } | Entity::Volume { name, .. } => Some(name),
-        _ => last_segment(url),
-    }
+    let resources = operation.resources.get(kind).into_iter().flatten().map(String::as_str);
+    entity_url.into_iter().chain(resources).find_map(|url| name_in(url, kind))
 }
 
-/// The last segment of a path, as it stands: names that servers number have nothing in them to decode.
-fn last_segment(url: &str) -> Option<String> {
-    let path = url.split('?').next()?;
-    path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
+fn name_in(url: &str, kind: &str) -> Option<String> {
+    // LXD 5.0 writes names raw here, under paths that aren't any.
+    let raw = match kind {
+        "storage_volumes" => url.strip_prefix("/1.0/storage_volumes/"),
+        "backups" => url.strip_prefix("/1.0/backups/"),
+        _ => None,
+    };
+    if let Some(raw) = raw {
+        return Some(raw.to_owned()).filter(|name| !name.is_empty());
+    }
+    match (kind, Reference::parse(url).entity) {
+        ("storage_volumes", Entity::Volume { name, .. })
+        | ("storage_volume_snapshots", Entity::VolumeSnapshot { name, .. })
+        | ("storage_buckets", Entity::Bucket { name, .. })
+        | ("backups", Entity::VolumeBackup { name, .. } | Entity::BucketBackup { name, .. }) => Some(name),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -56,5 +63,16 @@ mod tests {
         let raw = json!({"resources": {"storage_volumes": ["/1.0/storage_volumes/ra é%?"]}});
         assert_eq!(told(raw, "storage_volumes").as_deref(), Some("ra é%?"));
         assert_eq!(told(json!({"resources": null}), "backups"), None);
+    }
+
+    #[test]
+    fn what_is_of_another_kind_names_nothing() {
+        let project = json!({"metadata": {"entity_url": "/1.0/projects/default"}});
+        assert_eq!(told(project, "storage_volumes"), None);
+        let pool = json!({"metadata": {"entity_url": "/1.0/storage-pools/p"}, "resources": {"storage_buckets": ["/1.0/storage-pools/p/buckets/b"]}});
+        assert_eq!(told(pool, "storage_buckets").as_deref(), Some("b"));
+        let volume =
+            json!({"metadata": {"entity_url": "/1.0/storage-pools/p/volumes/custom/v"}, "resources": {}});
+        assert_eq!(told(volume, "storage_volume_snapshots"), None);
     }
 }

@@ -17,6 +17,9 @@ impl Volumes {
     /// Makes a custom volume from a backup, under a name of yours or the one inside (`POST .../volumes/custom`, always
     /// in the background). Needs the API extension `custom_volume_backup`, and `backup_override_name` for a name.
     ///
+    /// Give a name where you can: LXD 6.7 and later don't tell which name was inside, so that without one of yours the
+    /// volume is made there and the call ends in [`Decode`](ErrorKind::Decode).
+    ///
     /// The upload goes out in constant memory; the server unpacks it afterwards, about which
     /// [`Change::with_progress`] tells. An optimized backup goes into a pool of the same driver only.
     ///
@@ -121,6 +124,10 @@ fn in_header(name: &str) -> Result<HeaderValue, Error> {
     })
 }
 
+/// What is made is there by then.
+const NOT_TOLD: &str =
+    "the server did it and doesn't say how it named what it made; give a name to be sure of it";
+
 /// The name that was asked for, or else the one that was in the content.
 pub(crate) fn name_of(asked: Option<String>, done: Done, kind: &str) -> Result<String, Error> {
     let operation: Operation = match (asked, done) {
@@ -128,6 +135,5 @@ pub(crate) fn name_of(asked: Option<String>, done: Done, kind: &str) -> Result<S
         (None, Done::Operation(operation)) => *operation,
         (None, Done::AtOnce(answer)) => answer.decode()?,
     };
-    told_name(&operation, kind)
-        .ok_or_else(|| Error::new(ErrorKind::Decode, "the server doesn't say how it named what it made"))
+    told_name(&operation, kind).ok_or_else(|| Error::new(ErrorKind::Decode, NOT_TOLD))
 }

@@ -323,3 +323,16 @@ async fn a_project_is_not_taken_for_the_volume_that_was_made_in_it() {
     assert!(error.to_string().contains("give a name"), "{error}");
     assert!(!seen.iter().any(|request| request.contains("custom/default")), "{seen:?}");
 }
+
+#[tokio::test]
+async fn what_an_operation_leaves_out_does_not_end_the_waiting() {
+    let waits = AtomicUsize::new(0);
+    let script = Script::start(move |request| match request {
+        wait if is_wait(wait) => match waits.fetch_add(1, Ordering::SeqCst) {
+            0 => sync(r#"{"status_code":103,"resources":{"storage_pools":null}}"#),
+            _ => sync(r#"{"status_code":200,"resources":{"storage_pools":null,"others":[null,"/1.0"]}}"#),
+        },
+        _ => accepted(),
+    });
+    script.client().storage_pool("p").delete().await.unwrap();
+}

@@ -73,7 +73,13 @@ pub(crate) async fn wait(
 /// Asks once how an operation stands, without waiting.
 pub(crate) async fn look(client: &Client, id: &str) -> Result<Operation, Error> {
     let uri = client.scoped_project(Route::new("/1.0/operations").name("operation", id)?).uri()?;
-    client.exchange().get(uri).await.and_then(|answer| answer.decode()).map_err(|error| sight(error, id))
+    let answer = client.exchange().get(uri).await;
+    let mut operation: Operation =
+        answer.and_then(|answer| answer.decode()).map_err(|error| sight(error, id))?;
+    if operation.id.is_empty() {
+        id.clone_into(&mut operation.id);
+    }
+    Ok(operation)
 }
 
 /// Asks the server to stop an operation that it accepted at this time, a moment later at the earliest.
@@ -139,7 +145,9 @@ impl Waiting<'_> {
             }
             let asked = Instant::now();
             match self.slice().await {
-                Ok(operation) => {
+                Ok(mut operation) => {
+                    // Whatever an answer leaves out: it is about what was asked for.
+                    operation.id.clone_from(&self.operation.id);
                     self.operation = operation;
                     self.lost = None;
                     let waited = asked.elapsed() > SLACK;

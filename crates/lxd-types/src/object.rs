@@ -8,7 +8,8 @@
 ///
 /// Each field is `pub name: Type = "json name",`. Before the JSON name may stand `optional` (an `Option` that is
 /// left out of the output when it is `None`) or `time` (an `Option<Timestamp>` for which the server writes a zero
-/// time or `null`; left out of the output when it is `None`).
+/// time or `null`; left out of the output when it is `None`) or `lists` (a map of lists, each of which and each text in
+/// which may be `null`).
 macro_rules! object {
     (
         $(#[$meta:meta])*
@@ -90,6 +91,7 @@ macro_rules! object {
         }
     };
     (@encode $map:ident, time $json:literal, $value:expr) => { object!(@encode $map, optional $json, $value) };
+    (@encode $map:ident, lists $json:literal, $value:expr) => { object!(@encode $map, $json, $value) };
     (@encode $map:ident, $json:literal, $value:expr) => {
         serde::ser::SerializeMap::serialize_entry(&mut $map, $json, $value)?
     };
@@ -97,6 +99,14 @@ macro_rules! object {
     (@decode $map:ident, [time] $type:ty) => {
         $map.next_value::<Option<$crate::timestamp::ZeroIsNone>>()?.and_then(|time| time.0)
     };
+    (@decode $map:ident, [lists] $type:ty) => {{
+        type Lists = std::collections::BTreeMap<String, Option<Vec<Option<String>>>>;
+        let lists = $map.next_value::<Option<Lists>>()?.unwrap_or_default();
+        lists
+            .into_iter()
+            .map(|(key, list)| (key, list.unwrap_or_default().into_iter().flatten().collect()))
+            .collect()
+    }};
     // `null` stands for "nothing" wherever a Go server had a nil slice, map or pointer.
     (@decode $map:ident, [$($how:ident)?] $type:ty) => { $map.next_value::<Option<$type>>()?.unwrap_or_default() };
 }

@@ -152,7 +152,7 @@ object! {
         /// How the work stands.
         pub status_code: StatusCode = "status_code",
         /// What the work is about: kinds of object to URLs. LXD 5.0 writes malformed URLs here.
-        pub resources: BTreeMap<String, Vec<String>> = "resources",
+        pub resources: BTreeMap<String, Vec<String>> = lists "resources",
         /// Progress, results and secrets.
         pub metadata: Metadata = "metadata",
         /// Whether a cancel would be accepted now.
@@ -223,5 +223,10 @@ mod tests {
         let operation: Operation =
             serde_json::from_str(r#"{"id":"1","resources":null,"metadata":null}"#).unwrap();
         assert!(operation.resources.is_empty() && operation.progress().is_none());
+        let operation: Operation =
+            serde_json::from_str(r#"{"resources":{"a":null,"b":[null,"/1.0"],"c":[]}}"#).unwrap();
+        let lists: Vec<(&str, usize)> =
+            operation.resources.iter().map(|(key, list)| (&**key, list.len())).collect();
+        assert_eq!(lists, [("a", 0), ("b", 1), ("c", 0)]);
     }
 }

@@ -39,7 +39,7 @@ impl StorageVolumeSnapshot {
         StorageVolumeSnapshotPut {
             description: self.description.clone(),
             expires_at: self.expires_at,
-            ..StorageVolumeSnapshotPut::default()
+            extra: self.extra.clone(),
         }
     }
 }
@@ -134,6 +134,13 @@ impl StorageVolumeSnapshotPost {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_put_carries_along_what_is_not_known_here() {
+        let snapshot: StorageVolumeSnapshot =
+            serde_json::from_str(r#"{"name":"s","description":"d","kept":true}"#).unwrap();
+        assert_eq!(serde_json::to_string(&snapshot.to_put()).unwrap(), r#"{"description":"d","kept":true}"#);
+    }
 
     #[test]
     fn a_put_without_expiry_leaves_it_out() {

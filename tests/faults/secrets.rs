@@ -2,7 +2,7 @@
 
 use lxd_storage::{
     Error,
-    types::{BackupTarget, StorageVolumeBackupsPost, VolumeType},
+    types::{BackupTarget, StoragePoolsPost, StorageVolumeBackupsPost, VolumeType},
 };
 
 use crate::script::{Reply, Script, json, sync};
@@ -45,4 +45,22 @@ async fn no_error_repeats_them() {
         assert!(text.contains("cannot sign with *** and ***"), "{text}");
         assert!(!text.contains("AKAKAK") && !text.contains("SKSKSK"), "{text}");
     }
+}
+
+const PASSWORD: &str = "powerflex.user.password";
+
+#[tokio::test]
+async fn a_drift_does_not_show_them() {
+    let script = Script::start(|request| match request {
+        "GET /1.0" => sync(r#"{"api_extensions":[]}"#),
+        _ => sync(
+            r#"{"name":"p","driver":"powerflex","status":"Created",
+                "config":{"powerflex.user.password":"OLDOLD","powerflex.gateway":"https://here"}}"#,
+        ),
+    });
+    let wanted = StoragePoolsPost::new("p", "powerflex").with_config(PASSWORD, "NEWNEW");
+    let diff = script.client().storage_pools().ensure(wanted).diff().await.unwrap();
+    let shown = format!("{} {:?} {diff:?}", diff.changes()[0], diff.changes());
+    assert!(!shown.contains("OLDOLD") && !shown.contains("NEWNEW"), "{shown}");
+    assert!(shown.contains(PASSWORD) && shown.contains("***"), "{shown}");
 }

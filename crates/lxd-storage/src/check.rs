@@ -21,6 +21,11 @@ pub(crate) fn driver(driver: &str) -> Result<(), Error> {
     if driver.is_empty() { Err(Error::invalid("the driver of the storage pool is empty")) } else { Ok(()) }
 }
 
+/// A value of a key for the text of an error, unless no error may show it.
+pub(crate) fn shown(key: &str, value: &str) -> String {
+    if Config::hides(key) { "***".to_owned() } else { format!("{value:?}") }
+}
+
 /// Whether each member of a cluster has the key of a pool for itself. One that any family keeps per member counts: the
 /// others have no such key, or take it either way.
 pub(crate) fn is_of_a_member(driver: &str, key: &str) -> bool {

@@ -144,7 +144,8 @@ impl CreateOnMembers {
                 return Err(Error::invalid(format!(
                     "storage pool {:?} is pending on {member:?} with {key:?} as {:?}, not {value:?}; delete it to begin anew",
                     found.name(),
-                    there.config().text(key),
+                    there.config().text(key).map_or("unset".to_owned(), |is| check::shown(key, is)),
+                    check::shown(key, value),
                 )));
             }
         }

@@ -9,8 +9,10 @@ use std::{
     future::{Future, IntoFuture},
 };
 
+use lxd_types::Config;
+
 use self::compare::Allowed;
-use crate::{Error, ErrorKind, Pool, Volume, pending::BoxFuture};
+use crate::{Error, ErrorKind, Pool, Volume, check, pending::BoxFuture};
 
 pub use self::{pool::EnsurePool, volume::EnsureVolume};
 
@@ -18,7 +20,9 @@ pub use self::{pool::EnsurePool, volume::EnsureVolume};
 const AGAIN: usize = 8;
 
 /// One thing in which an object differs from what is wanted of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Neither its text nor [`Debug`](fmt::Debug) shows passwords, tokens and keys of storage appliances.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Drift {
     /// The object isn't there, or a pool not on all members of its cluster.
@@ -47,19 +51,42 @@ pub enum Drift {
 
 impl fmt::Display for Drift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = |value: &Option<String>| match value {
-            Some(value) => format!("{value:?}"),
-            None => "unset".to_owned(),
-        };
         match self {
             Self::Absent => f.write_str("it is not there"),
             Self::Description { is, wanted } => write!(f, "the description is {is:?}, wanted {wanted:?}"),
             Self::Key { member, key, is, wanted } => {
+                let value = |value: &Option<String>| match value {
+                    Some(value) => check::shown(key, value),
+                    None => "unset".to_owned(),
+                };
                 write!(f, "key {key:?} is {}, wanted {}", value(is), value(wanted))?;
                 match member {
                     Some(member) => write!(f, " on member {member:?}"),
                     None => Ok(()),
                 }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("Absent"),
+            Self::Description { is, wanted } => {
+                f.debug_struct("Description").field("is", is).field("wanted", wanted).finish()
+            }
+            Self::Key { member, key, is, wanted } => {
+                let shown = |value: &Option<String>| match value {
+                    Some(_) if Config::hides(key) => Some("***".to_owned()),
+                    value => value.clone(),
+                };
+                f.debug_struct("Key")
+                    .field("member", member)
+                    .field("key", key)
+                    .field("is", &shown(is))
+                    .field("wanted", &shown(wanted))
+                    .finish()
             }
         }
     }

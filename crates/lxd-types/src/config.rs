@@ -46,6 +46,19 @@ impl Config {
     /// Sets a key. The value may be anything with a text form; `true` and a [`Size`] come out as the servers write them.
     pub fn set(&mut self, key: impl Into<String>, value: impl fmt::Display) -> &mut Self {
         self.0.insert(key.into(), value.to_string());
+    /// Whether a key holds a password, a token or a key of a storage appliance, which no log may show.
+    /// [`Debug`](fmt::Debug) goes by it.
+    ///
+    /// ```
+    /// use lxd_types::Config;
+    ///
+    /// assert!(Config::hides("powerflex.user.password") && !Config::hides("powerflex.user.name"));
+    /// ```
+    #[must_use]
+    pub fn hides(key: &str) -> bool {
+        ["password", "token", "secret", "api_key"].iter().any(|word| key.contains(word))
+    }
+
         self
     }
 
@@ -188,9 +201,7 @@ impl std::error::Error for ValueError {}
 impl fmt::Debug for Config {
     /// Passwords, tokens and keys of storage appliances are hidden.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_secret =
-            |key: &str| ["password", "token", "secret", "api_key"].iter().any(|word| key.contains(word));
-        let shown = self.0.iter().map(|(key, value)| (key, if is_secret(key) { "***" } else { value }));
+        let shown = self.0.iter().map(|(key, value)| (key, if Self::hides(key) { "***" } else { value }));
         f.debug_map().entries(shown).finish()
     }
 }

@@ -6,7 +6,7 @@ use lxd_types::{
 };
 
 use super::Drift;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, check};
 
 /// How far a caller lets it go.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +71,9 @@ pub(super) fn config(
         // What was never set may still be, as far as we know.
         if let (true, Some(is)) = (key.is_some_and(|key| key.immutable), is.text(name)) {
             return Err(Error::invalid(format!(
-                "key {name:?} stays as it was at creation: it is {is:?}, wanted {value:?}"
+                "key {name:?} stays as it was at creation: it is {}, wanted {}",
+                check::shown(name, is),
+                check::shown(name, value)
             )));
         }
         if !options.may_shrink {
@@ -196,6 +198,36 @@ mod tests {
         assert_eq!(changes(&[("size", "2GiB")], &is, &Options::default()).unwrap().len(), 1);
         let error = changes(&[("volatile.uuid", "x")], &is, &Options::default()).unwrap_err();
         assert!(error.contains("volatile.uuid"), "{error}");
+    }
+
+    struct Immutable(Key);
+
+    impl Keys for &'static Immutable {
+        fn key(&self, _: &str) -> Option<&'static Key> {
+            Some(&self.0)
+        }
+
+        fn inherited(&self, _: &str) -> Option<&str> {
+            None
+        }
+    }
+
+    #[test]
+    fn no_error_shows_passwords() {
+        let mut key = *drivers::find("powerflex").unwrap().pool_key("powerflex.user.password").unwrap();
+        key.immutable = true;
+        let keys: &'static Immutable = Box::leak(Box::new(Immutable(key)));
+        let (wanted, is) = (of(&[(key.name, "NEW")]), of(&[(key.name, "OLD")]));
+        let refused = config(&wanted, &is, &keys, None, &Options::default()).unwrap_err();
+        let drift = Drift::Key {
+            member: None,
+            key: key.name.to_owned(),
+            is: is.text(key.name).map(str::to_owned),
+            wanted: wanted.text(key.name).map(str::to_owned),
+        };
+        let unplanned = Allowed::Only(Vec::new()).check(std::slice::from_ref(&drift)).unwrap_err();
+        let text = format!("{refused} {unplanned} {drift} {drift:?}");
+        assert!(!text.contains("NEW") && !text.contains("OLD") && text.contains("***"), "{text}");
     }
 
     #[test]

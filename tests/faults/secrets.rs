@@ -1,7 +1,7 @@
 //! Servers that repeat in their answers the secrets that they were told.
 
 use lxd_storage::{
-    Error,
+    Error, ErrorKind,
     types::{BackupTarget, StoragePoolsPost, StorageVolumeBackupsPost, VolumeType},
 };
 
@@ -63,4 +63,51 @@ async fn a_drift_does_not_show_them() {
     let shown = format!("{} {:?} {diff:?}", diff.changes()[0], diff.changes());
     assert!(!shown.contains("OLDOLD") && !shown.contains("NEWNEW"), "{shown}");
     assert!(shown.contains(PASSWORD) && shown.contains("***"), "{shown}");
+}
+
+/// Reads a pool whose answer makes no sense.
+async fn error_of_pool(answer: &'static str) -> String {
+    let script = Script::start(move |_| sync(answer));
+    let error = script.client().storage_pools().get("p").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    format!("{error} {error:#} {error:?}")
+}
+
+#[tokio::test]
+async fn an_answer_that_makes_no_sense_is_not_quoted_with_them() {
+    for answer in [
+        r#"{"config":{"powerflex.user.password":"HIDEME","alletra.user.password" : "HIDEME"},"name":7}"#,
+        r#"{"config":{"powerflex.user.password":"a\\\"HIDEME","truenas.api_key":"HIDEME"},"name":7}"#,
+        r#"{"config":{"pure.api.token":"HIDEME"},"name":7}"#,
+        r#"{"config":{"pure.api.token":{"is":"HIDEME"}},"name":7}"#,
+        r#"{"config":{"powerflex.user.password":["HIDEME"]},"name":7}"#,
+        r#"{"config":{"powerflex.user.password":4711471147114711}}"#,
+        r#"{"config":{"pure.api.token":{"4711471147114711":1}}}"#,
+    ] {
+        let text = error_of_pool(answer).await;
+        assert!(!text.contains("HIDEME") && !text.contains("4711471147114711"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_an_operation_is_quoted() {
+    let metadata =
+        r#"{"id":7,"class":"websocket","status_code":103,"metadata":{"control":"WSWSWS","fs":"WSWSWS"}}"#;
+    let script = Script::start(move |request| match request {
+        get if get.starts_with("GET /1.0/operations") => sync(metadata),
+        _ => json(
+            "202 Accepted",
+            &format!(r#"{{"type":"async","operation":"/1.0/operations/o","metadata":{metadata}}}"#),
+        ),
+    });
+    let client = script.client();
+    for error in [
+        client.storage_pool("p").delete().await.unwrap_err(),
+        client.operation("o").await.unwrap_err(),
+        client.operations().all().await.unwrap_err(),
+    ] {
+        let text = format!("{error} {error:#} {error:?}");
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(!text.contains("WSWSWS"), "{text}");
+    }
 }

@@ -13,6 +13,9 @@ use crate::{ETag, Error, ErrorKind, classify::server_error, conceal::conceal};
 /// How much of an answer that isn't ours goes into an error.
 const SNIPPET_CHARS: usize = 200;
 
+/// What stands in an operation before the secrets of its websockets, if it has any.
+const OF_WEBSOCKETS: &[u8] = b"\"websocket\"";
+
 /// Error answers are short; an endless one must not be read to the end.
 const ERROR_ANSWER_MAX: usize = 1 << 20;
 
@@ -337,7 +340,13 @@ impl Answer {
         let metadata = metadata.and_then(|place| self.body.get(place.clone())).unwrap_or(b"null");
         // Checked once as a whole, text decodes faster than bytes whose every string is checked by itself.
         let decoded = str::from_utf8(metadata).map_err(de::Error::custom).and_then(serde_json::from_str);
-        decoded.map_err(|error| {
+        decoded.map_err(|error: serde_json::Error| {
+            // What an operation holds opens websockets, under names that differ.
+            if matches!(self.content, Content::Async(..)) || self.uri.path().starts_with("/1.0/operations") {
+                let place = format!("line {} column {}", error.line(), error.column());
+                let message = format!("an operation that makes no sense at {place}");
+                return self.answered().explain(Error::new(ErrorKind::Decode, message));
+            }
             let message = format!("{error}: {}", snippet(metadata));
             self.answered().explain(Error::new(ErrorKind::Decode, message).with_source(error))
         })
@@ -359,6 +368,10 @@ fn snippet(body: &[u8]) -> String {
     let start = body.get(..SNIPPET_CHARS * 4).unwrap_or(body);
     // Before it is cut, since half a secret is known by its beginning no longer.
     let whole = String::from_utf8_lossy(start);
+    // An operation that is cut off: see `decode_at`.
+    if start.windows(OF_WEBSOCKETS.len()).any(|part| part == OF_WEBSOCKETS) {
+        return "an operation with websockets".to_owned();
+    }
     let text = conceal(&whole, &[]);
     let cut: String = text.chars().take(SNIPPET_CHARS).collect();
     let more = if cut.len() < body.len() { "..." } else { "" };
@@ -427,6 +440,14 @@ mod tests {
 
     #[test]
     fn operation_ids_are_found_in_every_form() {
+    #[test]
+    fn no_error_quotes_an_operation_that_is_cut_off() {
+        let cut = r#"{"type":"async","metadata":{"class":"websocket","metadata":{"control":"WSWSWS","#;
+        let error = answer(200, cut).unwrap_err();
+        let text = format!("{error} {error:#} {error:?}");
+        assert!(!text.contains("WSWSWS") && text.contains("websockets"), "{text}");
+    }
+
         for url in
             ["abc", "/1.0/operations/abc", "/1.0/operations/abc?project=p", "https://h:1/1.0/operations/abc/"]
         {

@@ -6,9 +6,12 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+};
 
-use crate::{FileMode, Lifespan, NamePattern, ParseError, Schedule, Size};
+use crate::{FileMode, Lifespan, NamePattern, ParseError, Schedule, Secret, Size};
 
 /// Configuration keys and values, strings on both sides, ordered by key so that output is stable.
 ///
@@ -43,9 +46,6 @@ impl Config {
         self.0.get(key).map(String::as_str).filter(|text| !text.is_empty())
     }
 
-    /// Sets a key. The value may be anything with a text form; `true` and a [`Size`] come out as the servers write them.
-    pub fn set(&mut self, key: impl Into<String>, value: impl fmt::Display) -> &mut Self {
-        self.0.insert(key.into(), value.to_string());
     /// Whether a key holds a password, a token or a key of a storage appliance, which no log may show.
     /// [`Debug`](fmt::Debug) goes by it.
     ///
@@ -59,6 +59,9 @@ impl Config {
         ["password", "token", "secret", "api_key"].iter().any(|word| key.contains(word))
     }
 
+    /// Sets a key. The value may be anything with a text form; `true` and a [`Size`] come out as the servers write them.
+    pub fn set(&mut self, key: impl Into<String>, value: impl fmt::Display) -> &mut Self {
+        self.0.insert(key.into(), value.to_string());
         self
     }
 
@@ -273,7 +276,39 @@ impl Serialize for Config {
 impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // A caller without the right to edit gets `null` for a pool's config.
-        Option::<BTreeMap<String, String>>::deserialize(deserializer).map(|map| Self(map.unwrap_or_default()))
+        Ok(Option::<Pairs>::deserialize(deserializer)?.map(|pairs| Self(pairs.0)).unwrap_or_default())
+    }
+}
+
+/// Keys and values, of which a secret one of the wrong type is not quoted in the error.
+struct Pairs(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PairsVisitor;
+
+        impl<'de> Visitor<'de> for PairsVisitor {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = BTreeMap::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    let value = if Config::hides(&key) {
+                        map.next_value::<Secret>()?.expose().to_owned()
+                    } else {
+                        map.next_value()?
+                    };
+                    pairs.insert(key, value);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(PairsVisitor)
     }
 }
 

@@ -7,6 +7,7 @@ mod downloads;
 mod dropped;
 mod events;
 mod folders;
+mod members;
 mod newer;
 mod progress;
 mod replacing;

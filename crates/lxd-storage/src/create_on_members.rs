@@ -22,6 +22,7 @@ use crate::{
 /// go to every one, unless the member has been given its own. On a server that stands alone it is one request.
 ///
 /// If one of the requests fails, what this call has begun is taken back, and the error says so where even that failed.
+/// A pool that somebody else is creating at the same time is left to them.
 /// If the call was interrupted (the program ended, the connection was lost for good) the pool stays `Pending` on some
 /// members; calling again with the same keys goes on from there.
 ///
@@ -142,7 +143,7 @@ impl CreateOnMembers {
             let differs = wanted.iter().find(|(key, value)| there.config().get(*key) != Some(*value));
             if let Some((key, value)) = differs {
                 return Err(Error::invalid(format!(
-                    "storage pool {:?} is pending on {member:?} with {key:?} as {:?}, not {value:?}; delete it to begin anew",
+                    "storage pool {:?} is pending on {member:?} with {key:?} as {}, not {}; delete it to begin anew",
                     found.name(),
                     there.config().text(key).map_or("unset".to_owned(), |is| check::shown(key, is)),
                     check::shown(key, value),
@@ -190,15 +191,32 @@ fn split(pool: &StoragePoolsPost) -> (Config, Config) {
     (local, global)
 }
 
-/// Deletes what this call has begun. What an earlier one began is left to whoever calls next.
+/// Deletes what this call has begun. What an earlier one began is left to whoever calls next, and what somebody else
+/// takes part in to them.
 async fn take_back(error: Error, handle: &PoolHandle, reached: &[&str], is_new: bool) -> Error {
     if reached.is_empty() {
         return error;
+    }
+    if error.is_already_exists() {
+        return error.with_note(format!(
+            "somebody else is creating the pool at the same time, so what was begun on {reached:?} is left to them"
+        ));
     }
     if !is_new || matches!(error.kind(), ErrorKind::Timeout(_) | ErrorKind::Interrupted) {
         return error.with_note(format!(
             "the pool is pending on {reached:?}; create it again with the same keys to go on, or delete it"
         ));
+    }
+    match only_begun_here(handle, reached).await {
+        Ok(true) => {}
+        Ok(false) => {
+            return error.with_note("somebody else takes part in creating the pool, so it is left to them");
+        }
+        Err(look) if look.is_not_found() => return error,
+        Err(look) => {
+            return error
+                .with_note(format!("the pool is left on {reached:?}, since nobody could look: {look}"));
+        }
     }
     match handle.delete().await {
         Ok(()) => error,
@@ -207,4 +225,12 @@ async fn take_back(error: Error, handle: &PoolHandle, reached: &[&str], is_new: 
             error.with_note(format!("the pool is left on {reached:?} and could not be deleted: {cleanup}"))
         }
     }
+}
+
+/// Whether the pool is still unfinished, and on those members only that this call has reached.
+async fn only_begun_here(handle: &PoolHandle, reached: &[&str]) -> Result<bool, Error> {
+    let pool = handle.get().await?;
+    let here: BTreeSet<&str> = pool.locations().iter().map(String::as_str).collect();
+    Ok(matches!(pool.status(), PoolStatus::Pending | PoolStatus::Errored)
+        && here == reached.iter().copied().collect())
 }

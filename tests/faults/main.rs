@@ -5,6 +5,7 @@
 mod answers;
 mod downloads;
 mod dropped;
+mod edits;
 mod events;
 mod folders;
 mod members;

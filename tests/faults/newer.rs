@@ -50,7 +50,9 @@ async fn background_changes_are_awaited_before_anything_is_read_back() {
     let waits = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&waits);
     let script = Script::start(move |request| match request {
-        "GET /1.0/storage-pools/p" => sync(r#"{"name":"p","driver":"dir","config":{"source":"/x"}}"#),
+        "GET /1.0/storage-pools/p" => {
+            sync(r#"{"name":"p","driver":"dir","config":{"source":"/x","user.k":"v"}}"#)
+        }
         wait if is_wait(wait) => {
             counted.fetch_add(1, Ordering::SeqCst);
             operation_answer("200 OK", "sync", 200, "")

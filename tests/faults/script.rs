@@ -30,6 +30,16 @@ pub(crate) enum Reply {
     Late(Duration, Box<Reply>),
 }
 
+impl Reply {
+    /// With a header more, in an answer that is sent as a whole.
+    pub(crate) fn with_header(self, header: &str) -> Self {
+        let Self::Bytes(bytes) = self else { panic!("no whole answer") };
+        let text = String::from_utf8(bytes).unwrap();
+        let (status, rest) = text.split_once("\r\n").unwrap();
+        Self::Bytes(format!("{status}\r\n{header}\r\n{rest}").into_bytes())
+    }
+}
+
 /// A JSON answer with its head.
 pub(crate) fn json(status: &str, body: &str) -> Reply {
     answer(status, "application/json", body)

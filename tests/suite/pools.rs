@@ -24,6 +24,7 @@ cases![
     a_lost_update_is_its_own_error,
     a_lost_update_of_a_listed_pool_is_found_too,
     edits_of_many_tasks_are_all_kept,
+    patches_of_many_tasks_are_all_kept,
     resources_are_typed,
     delete_and_use_afterwards,
     delete_of_a_pool_in_use,
@@ -244,6 +245,27 @@ async fn edits_of_many_tasks_are_all_kept(ctx: Ctx) {
     for task in 0..8 {
         assert_eq!(pool.config().text(&format!("user.task{task}")), Some(&*task.to_string()));
     }
+    pool.delete().await.unwrap();
+}
+
+async fn patches_of_many_tasks_are_all_kept(ctx: Ctx) {
+    let mut pool = ctx.new_pool("p").await;
+    let tasks: Vec<_> = (0..6)
+        .map(|task| {
+            let mut pool = pool.clone();
+            tokio::spawn(async move {
+                for round in 0..6 {
+                    let patch = Patch::new().with_config(format!("user.task{task}-{round}"), task);
+                    pool.patch(&patch).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    pool.sync().await.unwrap();
+    assert_eq!(pool.config().user().count(), 36, "{:?}", pool.config());
     pool.delete().await.unwrap();
 }
 

@@ -3,12 +3,10 @@
 use http::Method;
 use lxd_types::{Config, Patch, Secret};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::{
-    Change, Client, ETag, Error, ErrorKind, check, doubt,
-    edit::{Races, confirm},
-    pending::ChangeRequest,
-    route::Route,
+    Change, Client, ETag, Error, ErrorKind, check, doubt, edit::Races, pending::ChangeRequest, route::Route,
 };
 
 /// The address of an object on a server.
@@ -34,6 +32,8 @@ pub(crate) trait Address: Clone {
 
     /// The API extension that the object needs.
     const NEEDS: &'static [&'static str] = &[];
+    /// The fields of a `PUT` that reading doesn't give back, or that the server chooses where they are empty.
+    const ONE_WAY: &'static [&'static str] = &[];
     /// Whether servers look at `If-Match`. Where they don't, ETags are compared here.
     const GUARDED: bool = true;
 
@@ -107,16 +107,22 @@ pub(crate) trait Address: Clone {
         Change::new(self.server(), self.request(Method::DELETE), |_| async { Ok(()) })
     }
 
+    /// Waits until no other task that goes by this client, in whichever project and from whichever member, is writing
+    /// the object.
+    async fn turn(&self) -> Result<OwnedMutexGuard<()>, Error> {
+        let queue = self.server().turns().of(&self.path()?.uri()?.to_string());
+        Ok(queue.lock_owned().await)
+    }
+
     /// Reads, lets the caller change, writes back if something changed, and begins again after a lost race.
     async fn edit_until_won(
         &self,
         mut change: impl FnMut(&mut Self::Put) + Send,
     ) -> Result<Local<Self>, Error> {
-        let queue = self.server().turns().of(&self.scoped()?.uri()?.to_string());
-        let _turn = queue.lock().await;
+        let _turn = self.turn().await?;
         let mut races = Races::default();
         loop {
-            match self.edit_once(&mut change).await {
+            match self.edit_once(&mut change, &mut races).await {
                 Err(error) => races.again_after(error).await?,
                 done => return done,
             }
@@ -126,28 +132,39 @@ pub(crate) trait Address: Clone {
     async fn edit_once(
         &self,
         change: &mut (impl FnMut(&mut Self::Put) + Send),
+        races: &mut Races,
     ) -> Result<Local<Self>, Error> {
         let mut local = self.read().await?;
         let before = Self::to_put(&local.object);
         let mut put = before.clone();
         change(&mut put);
         if put != before {
-            local.put(self, &put).await?;
-            confirm(Self::put_config(&before), Self::put_config(&put), Self::config(&local.object))?;
+            local.put_in_turn(self, &put).await?;
+            races.confirm(&before, &put, &Self::to_put(&local.object), Self::ONE_WAY)?;
         }
         Ok(local)
     }
 
-    /// Patches what is there now, whose description stays unless the patch has one.
-    async fn patch_once(&self, mut patch: Patch) -> Result<(), Error> {
+    /// Patches what is there now, whose description stays unless the patch has one; gives the outcome.
+    async fn patch_once(&self, patch: &Patch, races: &mut Races) -> Result<Local<Self>, Error> {
         self.takes(&Method::PATCH)?;
-        let now = self.read().await?;
-        patch.description.get_or_insert_with(|| Self::description(&now.object).to_owned());
-        let change = self.change_some(&patch);
-        match now.etag() {
-            Some(etag) => change.if_match(&etag).await,
-            None => change.await,
+        let then = self.read().await?;
+        let mut whole = patch.clone();
+        whole.description.get_or_insert_with(|| Self::description(&then.object).to_owned());
+        let change = self.change_some(&whole);
+        match then.etag() {
+            Some(etag) => change.if_match(&etag).await?,
+            None => change.await?,
         }
+        let now = self.read().await.map_err(doubt::after)?;
+        let (before, after) = (Self::to_put(&then.object), Self::to_put(&now.object));
+        races.confirm_patch(
+            &before,
+            patch,
+            (Self::config(&now.object), Self::description(&now.object)),
+            &after,
+        )?;
+        Ok(now)
     }
 }
 
@@ -211,6 +228,12 @@ impl<A: Address> Local<A> {
 
     pub(crate) async fn put(&mut self, address: &A, put: &A::Put) -> Result<(), Error> {
         self.alive(address)?;
+        let _turn = address.turn().await?;
+        self.put_in_turn(address, put).await
+    }
+
+    /// Whoever calls this has the turn.
+    async fn put_in_turn(&mut self, address: &A, put: &A::Put) -> Result<(), Error> {
         // What will be refused anyway needs no question before it.
         A::check(put)?;
         if A::put_config(put) != A::config(self.as_read()) {
@@ -227,11 +250,17 @@ impl<A: Address> Local<A> {
         if !patch.config.is_empty() {
             address.keys_may_change(self.as_read())?;
         }
+        let _turn = address.turn().await?;
         let mut races = Races::default();
-        while let Err(error) = address.patch_once(patch.clone()).await {
-            races.again_after(error).await?;
+        loop {
+            match address.patch_once(patch, &mut races).await {
+                Err(error) => races.again_after(error).await?,
+                Ok(now) => {
+                    *self = now;
+                    return Ok(());
+                }
+            }
         }
-        self.sync(address).await.map_err(doubt::after)
     }
 
     pub(crate) async fn delete(&mut self, address: &A) -> Result<(), Error> {

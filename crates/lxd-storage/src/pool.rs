@@ -95,9 +95,11 @@ impl PoolHandle {
     /// Reads the pool, lets `change` edit description and config, and writes them back if they changed; begins
     /// again if somebody else changed the pool meanwhile. Gives the pool as it is afterwards.
     ///
-    /// Edits through one client and its clones take turns. Against other programs the ETag guards, and what was set
-    /// is looked for afterwards; servers check the ETag a moment before they write, so that two programs that write
-    /// within the same few milliseconds can still overwrite each other.
+    /// Edits through one client and its clones take turns, in whichever project, also with [`Pool::save`],
+    /// [`Pool::put`] and [`Pool::patch`]. Against other programs the ETag guards, and what was changed is looked at
+    /// afterwards; servers check the ETag a moment before they write, so that two programs that write within the same
+    /// few milliseconds can still overwrite each other. What a server makes of a value in a way of its own, as it may
+    /// of a number, is taken as it is.
     ///
     /// ```no_run
     /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
@@ -343,10 +345,11 @@ impl Pool {
         self.local.put(&self.handle, put).await
     }
 
-    /// Changes some keys and reads the pool anew (`PATCH`). The description stays unless the patch has one.
+    /// Changes some keys and reads the pool anew (`PATCH`). The description stays unless the patch has one. Begins again
+    /// if somebody else changed the pool meanwhile, as [`PoolHandle::edit`] does.
     ///
     /// # Errors
-    /// Those of reading and writing.
+    /// As [`PoolHandle::edit`].
     pub async fn patch(&mut self, patch: &Patch) -> Result<(), Error> {
         self.local.patch(&self.handle, patch).await
     }

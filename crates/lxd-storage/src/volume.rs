@@ -294,6 +294,8 @@ impl Address for VolumeHandle {
     type Object = StorageVolume;
     type Put = StorageVolumePut;
 
+    const ONE_WAY: &'static [&'static str] = &["restore"];
+
     fn server(&self) -> &Client {
         self.pool.client()
     }

@@ -97,6 +97,7 @@ impl Address for BucketKeyHandle {
     type Put = StorageBucketKeyPut;
 
     const NEEDS: &'static [&'static str] = &["storage_buckets"];
+    const ONE_WAY: &'static [&'static str] = &["access-key", "secret-key"];
     /// Every server takes any `If-Match` here.
     const GUARDED: bool = false;
 

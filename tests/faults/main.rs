@@ -14,3 +14,4 @@ mod progress;
 mod replacing;
 mod script;
 mod secrets;
+mod slow;

@@ -1,7 +1,7 @@
 //! A server that answers by a script.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -117,6 +117,11 @@ impl Script {
         let short = Duration::from_millis(300);
         let limits = Limits::METADATA.with_first_byte(short).with_idle(short);
         Client::builder(HttpTransport::unix(&self.socket)).limits(limits).answer_max(1 << 20).build().unwrap()
+    }
+
+    /// Where it listens, for clients with settings of their own.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// The requests so far.

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use http::{HeaderValue, Method};
@@ -77,9 +78,13 @@ struct Scope {
 pub struct ClientBuilder {
     transport: Arc<dyn Transport>,
     user_agent: String,
-    limits: Limits,
+    limits: Option<Limits>,
+    change_limits: Option<Limits>,
     answer_max: usize,
 }
+
+/// How long work may take by default that a server does before it answers.
+const WORK_AT_ONCE: Duration = Duration::from_secs(600);
 
 impl ClientBuilder {
     /// Sets the `User-Agent`. Default: this crate's name and version.
@@ -88,10 +93,22 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the time limits of ordinary calls. Default: [`Limits::METADATA`]. Waiting for operations has limits of
-    /// its own, made for long polls.
+    /// Sets the time limits of ordinary calls, and of changes unless [`change_limits`](Self::change_limits) sets those.
+    /// Default: [`Limits::METADATA`]. Waiting for operations has limits of its own, made for long polls.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Sets the time limits of requests that change something. Default: ten minutes for the first byte, else those of
+    /// [`Limits::METADATA`].
+    ///
+    /// LXD up to 6.5 and Incus do some long work before they answer: deleting and restoring volumes, making and
+    /// deleting pools. A server that died in silence meanwhile is noticed when this time is over, which ends in
+    /// [`Timeout`](crate::ErrorKind::Timeout) with the phase `FirstByte`: whether the work is done is unknown then. For
+    /// a single change [`Change::with_deadline`](crate::Change::with_deadline) says how long, more or less than this.
+    pub fn change_limits(mut self, limits: Limits) -> Self {
+        self.change_limits = Some(limits);
         self
     }
 
@@ -111,14 +128,23 @@ impl ClientBuilder {
             Error::invalid(format!("the user agent {:?} cannot stand in a header", self.user_agent))
                 .with_source(error)
         })?;
-        let limits = self.limits;
-        if [limits.first_byte, limits.idle, limits.total].contains(&Some(std::time::Duration::ZERO)) {
-            return Err(Error::invalid(
-                "a time limit of zero would let no call succeed; None stands for no limit",
-            ));
+        let limits = self.limits.unwrap_or(Limits::METADATA);
+        let change_limits =
+            self.change_limits.or(self.limits).unwrap_or(Limits::METADATA.with_first_byte(WORK_AT_ONCE));
+        for limits in [limits, change_limits] {
+            if [limits.first_byte, limits.idle, limits.total].contains(&Some(Duration::ZERO)) {
+                return Err(Error::invalid(
+                    "a time limit of zero would let no call succeed; None stands for no limit",
+                ));
+            }
         }
-        let exchange =
-            Exchange { transport: self.transport, user_agent, limits, answer_max: self.answer_max };
+        let exchange = Exchange {
+            transport: self.transport,
+            user_agent,
+            limits,
+            change_limits,
+            answer_max: self.answer_max,
+        };
         Ok(Client {
             core: Arc::new(Core { exchange, server: RwLock::new(None), turns: Turns::default() }),
             scope: Scope::default(),
@@ -134,6 +160,7 @@ impl Client {
             transport: Arc::new(transport),
             user_agent: HeaderValue::from_static(concat!("lxd-storage/", env!("CARGO_PKG_VERSION"))),
             limits: Limits::METADATA,
+            change_limits: Limits::METADATA.with_first_byte(WORK_AT_ONCE),
             answer_max: ANSWER_MAX,
         };
         Self {
@@ -147,7 +174,8 @@ impl Client {
         ClientBuilder {
             transport: Arc::new(transport),
             user_agent: concat!("lxd-storage/", env!("CARGO_PKG_VERSION")).to_owned(),
-            limits: Limits::METADATA,
+            limits: None,
+            change_limits: None,
             answer_max: ANSWER_MAX,
         }
     }

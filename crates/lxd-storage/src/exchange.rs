@@ -24,6 +24,8 @@ pub(crate) struct Exchange {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) user_agent: HeaderValue,
     pub(crate) limits: Limits,
+    /// For requests whose answer may be the end of long work.
+    pub(crate) change_limits: Limits,
     pub(crate) answer_max: usize,
 }
 
@@ -366,12 +368,12 @@ pub(crate) fn operation_id(url: &str) -> &str {
 /// The beginning of a body, safe to print on one line.
 fn snippet(body: &[u8]) -> String {
     let start = body.get(..SNIPPET_CHARS * 4).unwrap_or(body);
-    // Before it is cut, since half a secret is known by its beginning no longer.
-    let whole = String::from_utf8_lossy(start);
     // An operation that is cut off: see `decode_at`.
     if start.windows(OF_WEBSOCKETS.len()).any(|part| part == OF_WEBSOCKETS) {
         return "an operation with websockets".to_owned();
     }
+    // Before it is cut, since half a secret is known by its beginning no longer.
+    let whole = String::from_utf8_lossy(start);
     let text = conceal(&whole, &[]);
     let cut: String = text.chars().take(SNIPPET_CHARS).collect();
     let more = if cut.len() < body.len() { "..." } else { "" };
@@ -439,8 +441,6 @@ mod tests {
     }
 
     #[test]
-    fn operation_ids_are_found_in_every_form() {
-    #[test]
     fn no_error_quotes_an_operation_that_is_cut_off() {
         let cut = r#"{"type":"async","metadata":{"class":"websocket","metadata":{"control":"WSWSWS","#;
         let error = answer(200, cut).unwrap_err();
@@ -448,6 +448,8 @@ mod tests {
         assert!(!text.contains("WSWSWS") && text.contains("websockets"), "{text}");
     }
 
+    #[test]
+    fn operation_ids_are_found_in_every_form() {
         for url in
             ["abc", "/1.0/operations/abc", "/1.0/operations/abc?project=p", "https://h:1/1.0/operations/abc/"]
         {

@@ -288,7 +288,16 @@ impl<T: Send + 'static> Change<T> {
         self
     }
 
-    /// Waits at most so long for work in the background. The work itself goes on after that.
+    /// Waits at most so long, from the request on: for the answer, which some servers give when the work is done, in place
+    /// of the client's limit for it, and for work in the background. An upload has the time that it needs, and the
+    /// deadline counts from its end. The work itself goes on after that.
+    ///
+    /// Without a deadline an answer may take what
+    /// [`ClientBuilder::change_limits`](crate::ClientBuilder::change_limits) says, ten minutes by default, and work in
+    /// the background as long as the server answers that it goes on.
+    ///
+    /// The error is [`Timeout`](crate::ErrorKind::Timeout), with the phase `FirstByte` where there was no answer, and
+    /// `Wait` where the work goes on in the background.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.watch.deadline = Some(deadline);
         self
@@ -312,15 +321,23 @@ impl<T: Send + 'static> Change<T> {
     ///
     /// # Errors
     /// Those of the request itself; what fails later in the background comes out of the [`Pending`].
-    pub async fn start(self) -> Result<Pending<T>, Error> {
+    pub async fn start(mut self) -> Result<Pending<T>, Error> {
         let mut request = self.request?;
         request.look(&self.client).await?;
         let ChangeRequest { method, route, content, if_match, secrets, leaves, .. } = request;
         let (exchange, uri) = (self.client.exchange(), route.uri()?);
         let answer = match content {
             Content::Json(body) => {
-                let (limits, secrets) = (exchange.limits, secrets.clone());
-                exchange.call(Call { method, uri, body, if_match, limits, secrets }).await
+                let (mut limits, secrets) = (exchange.change_limits, secrets.clone());
+                let asked = Instant::now();
+                if let Some(deadline) = self.watch.deadline {
+                    // No time at all is no limit that a transport takes.
+                    limits = limits.with_first_byte(deadline.max(Duration::from_millis(1)));
+                }
+                let answer = exchange.call(Call { method, uri, body, if_match, limits, secrets }).await;
+                let left = |deadline: Duration| deadline.saturating_sub(asked.elapsed());
+                self.watch.deadline = self.watch.deadline.map(left);
+                answer
             }
             Content::Upload(upload, headers) => {
                 exchange.upload(method, uri, headers, upload.into_body().await?).await

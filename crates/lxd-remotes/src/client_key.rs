@@ -49,30 +49,41 @@ pub(crate) fn load(folder: &Folder, remote: &str) -> Result<Identity, Error> {
     }
 }
 
-/// The same, made first if the folder has neither certificate nor key.
+/// The same, made first if the folder has no certificate, from its key if it has one: a program that was killed, or is
+/// just now making the certificate, leaves that.
 pub(crate) fn load_or_create(folder: &Folder, remote: &str) -> Result<Identity, Error> {
     let (certificate, key) = (folder.file("client.crt"), folder.file("client.key"));
-    if read(&certificate)?.is_none() && read(&key)?.is_none() {
-        let made = generate()?;
-        // The key decides who made the pair, if two programs do so at once; the other one takes what it finds.
-        if create(&key, made.key.as_bytes(), Readers::Owner)? {
-            create(&certificate, made.certificate.as_bytes(), Readers::Anybody)?;
+    folder.make()?;
+    {
+        let _turn = folder.turn();
+        if read(&certificate)?.is_none() {
+            if read(&key)?.is_none() {
+                create(&key, generate()?.as_bytes(), Readers::Owner)?;
+            }
+            // What is there now decides, if another program takes no turns; of two certificates of one key either fits.
+            let made = read(&key)?.as_deref().map(certificate_of).transpose()?.flatten();
+            if let Some(made) = made {
+                create(&certificate, made.as_bytes(), Readers::Anybody)?;
+            }
         }
     }
     load(folder, remote)
 }
 
-/// Both as PEM text.
-struct Made {
-    certificate: String,
-    key: String,
+fn failed(error: rcgen::Error) -> Error {
+    Error::new(ErrorKind::NoIdentity, "a client certificate cannot be made").with_source(error)
 }
 
-fn generate() -> Result<Made, Error> {
-    let failed = |error: rcgen::Error| {
-        Error::new(ErrorKind::NoIdentity, "a client certificate cannot be made").with_source(error)
-    };
+/// A new key as PEM text.
+fn generate() -> Result<String, Error> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).map_err(failed)?;
+    Ok(pem::encode("PRIVATE KEY", &key.serialize_der()))
+}
+
+/// A new certificate of this key as PEM text; none for a key of a kind that has to bring its own.
+fn certificate_of(key: &[u8]) -> Result<Option<String>, Error> {
+    let key = pem::decode("PRIVATE KEY", &String::from_utf8_lossy(key));
+    let Some(Ok(key)) = key.map(|der| KeyPair::try_from(der)) else { return Ok(None) };
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, user_at_host());
@@ -82,10 +93,7 @@ fn generate() -> Result<Made, Error> {
     params.not_before = (now - CLOCK_DIFFERENCE).into();
     params.not_after = (now + YEAR * YEARS).into();
     let certificate = params.self_signed(&key).map_err(failed)?;
-    Ok(Made {
-        certificate: pem::encode("CERTIFICATE", certificate.der()),
-        key: pem::encode("PRIVATE KEY", &key.serialize_der()),
-    })
+    Ok(Some(pem::encode("CERTIFICATE", certificate.der())))
 }
 
 /// Who this is, for the people who look at a server's list of clients.
@@ -114,6 +122,33 @@ mod tests {
         load_or_create(&folder, "r").unwrap();
         assert_eq!(fs::read(folder.file("client.key")).unwrap(), key);
         assert_eq!(scratch.names(), ["client.crt", "client.key"]);
+    }
+
+    #[test]
+    fn a_key_that_was_left_alone_gets_its_certificate() {
+        let scratch = Scratch::new("alone");
+        let folder = Folder::new(&scratch.0);
+        load_or_create(&folder, "r").unwrap();
+        let key = fs::read(folder.file("client.key")).unwrap();
+        fs::remove_file(folder.file("client.crt")).unwrap();
+        load_or_create(&folder, "r").unwrap();
+        assert_eq!(fs::read(folder.file("client.key")).unwrap(), key);
+        load(&folder, "r").unwrap();
+        // Somebody's own, of a kind that has to bring its certificate.
+        fs::remove_file(folder.file("client.crt")).unwrap();
+        fs::write(folder.file("client.key"), "-----BEGIN ENCRYPTED PRIVATE KEY-----\nsecret").unwrap();
+        let error = load_or_create(&folder, "r").unwrap_err();
+        assert_eq!((error.kind(), error.path()), (ErrorKind::NoIdentity, Some(&*folder.file("client.crt"))));
+    }
+
+    #[test]
+    fn many_at_once_make_one_pair() {
+        let scratch = Scratch::new("at-once");
+        let folder = Folder::new(scratch.0.join("new"));
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| load_or_create(&folder, "r"))).collect();
+            threads.into_iter().for_each(|thread| drop(thread.join().unwrap().unwrap()));
+        });
     }
 
     #[test]

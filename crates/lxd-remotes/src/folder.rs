@@ -30,6 +30,11 @@ impl Folder {
         &self.0
     }
 
+    /// Makes the folder if it isn't there, so that there is something to take turns at.
+    pub(crate) fn make(&self) -> Result<(), Error> {
+        make_folder(&self.0)
+    }
+
     /// Waits until no other program with this crate is changing the folder. The turn ends when it is dropped.
     ///
     /// The command line clients take no turns, and some file systems have none, so that it is no guarantee: what is
@@ -137,11 +142,7 @@ pub(crate) fn link(from: &Path, to: &Path) -> Result<(), Error> {
 fn write_beside(path: &Path, content: &[u8], readers: Readers) -> Result<PathBuf, Error> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| Error::file(folder, "the folder cannot be made", error))?;
+    make_folder(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!(".{name}.{}-{number}", std::process::id()));
@@ -162,6 +163,11 @@ fn write_beside(path: &Path, content: &[u8], readers: Readers) -> Result<PathBuf
             Err(Error::file(path, "it cannot be written", error))
         }
     }
+}
+
+fn make_folder(folder: &Path) -> Result<(), Error> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| Error::file(folder, "the folder cannot be made", error))
 }
 
 #[cfg(test)]

@@ -20,6 +20,13 @@ pub(crate) fn encode(label: &str, der: &[u8]) -> String {
     pem + &format!("-----END {label}-----\n")
 }
 
+/// The DER of the first block with this label in PEM text, if there is one that can be read.
+pub(crate) fn decode(label: &str, pem: &str) -> Option<Vec<u8>> {
+    let (_, after) = pem.split_once(&format!("-----BEGIN {label}-----"))?;
+    let (text, _) = after.split_once(&format!("-----END {label}-----"))?;
+    STANDARD.decode(text.split_ascii_whitespace().collect::<String>()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +37,8 @@ mod tests {
         let lines: Vec<&str> = pem.lines().collect();
         assert_eq!((lines[0], lines[3]), ("-----BEGIN THING-----", "-----END THING-----"));
         assert_eq!((lines[1].len(), lines[2].len()), (64, 4));
-        assert_eq!(STANDARD.decode(lines[1..3].concat()).unwrap(), [7; 50]);
+        assert_eq!(decode("THING", &pem).unwrap(), [7; 50]);
+        assert_eq!(decode("OTHER", &pem), None);
+        assert_eq!(decode("THING", &pem.replace("BwcH", "B?cH")), None);
     }
 }

@@ -1,9 +1,9 @@
 //! The files of a config folder: where they are, and how they are written.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -90,15 +90,13 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Replaces a file as a whole or not at all. A file that exists keeps its permissions, and stays where its link leads.
+/// Replaces a file as a whole or not at all. A file that exists keeps its permissions and its owner, and stays where
+/// its link leads.
 pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> Result<(), Error> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let temporary = write_beside(&target, content, readers)?;
-    let permissions = fs::metadata(&target).map(|old| old.permissions());
-    let outcome = permissions
-        .map_or(Ok(()), |old| fs::set_permissions(&temporary, old))
-        .and_then(|()| fs::rename(&temporary, &target));
-    outcome.map_err(|error| {
+    let old = fs::metadata(&target).ok();
+    let temporary = write_beside(&target, content, readers, old.as_ref())?;
+    fs::rename(&temporary, &target).map_err(|error| {
         let _ = fs::remove_file(&temporary);
         Error::file(&target, "it cannot be replaced", error)
     })
@@ -106,7 +104,7 @@ pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> Result<(
 
 /// Writes a file that must not exist yet, as a whole or not at all. Says whether it was so.
 pub(crate) fn create(path: &Path, content: &[u8], readers: Readers) -> Result<bool, Error> {
-    let temporary = write_beside(path, content, readers)?;
+    let temporary = write_beside(path, content, readers, None)?;
     // Unlike a rename, a link never takes the place of what is there.
     let linked = fs::hard_link(&temporary, path);
     let _ = fs::remove_file(&temporary);
@@ -138,22 +136,35 @@ pub(crate) fn link(from: &Path, to: &Path) -> Result<(), Error> {
     }
 }
 
-/// Writes a temporary file in the same folder, which it makes if need be, and brings it to the disk.
-fn write_beside(path: &Path, content: &[u8], readers: Readers) -> Result<PathBuf, Error> {
+/// Writes a temporary file in the same folder, which it makes if need be, and brings it to the disk. It takes after the
+/// old file where there is one.
+fn write_beside(
+    path: &Path,
+    content: &[u8],
+    readers: Readers,
+    old: Option<&Metadata>,
+) -> Result<PathBuf, Error> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let folder = path.parent().unwrap_or(Path::new("."));
     make_folder(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!(".{name}.{}-{number}", std::process::id()));
-    let mode = if readers == Readers::Owner { 0o600 } else { 0o644 };
+    let mode = match (readers, old) {
+        (_, Some(old)) => old.permissions().mode(),
+        (Readers::Owner, None) => 0o600,
+        (Readers::Anybody, None) => 0o644,
+    };
     // What a program of the same number left behind when it was killed is of no use to anybody.
     let _ = fs::remove_file(&temporary);
     let written =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).and_then(|mut file| {
-            // Against a umask that takes more, or less, than it should.
-            file.set_permissions(fs::Permissions::from_mode(mode))?;
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).and_then(|mut file| {
             file.write_all(content)?;
+            if let Some(old) = old {
+                give_to_owner_of(&file, old)?;
+            }
+            // Last, since a change of the owner takes bits away; and against a umask.
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
             file.sync_all()
         });
     match written {
@@ -168,6 +179,18 @@ fn write_beside(path: &Path, content: &[u8], readers: Readers) -> Result<PathBuf
 fn make_folder(folder: &Path) -> Result<(), Error> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| Error::file(folder, "the folder cannot be made", error))
+}
+
+/// Lets a file belong to whom the old one belonged, where this program may give files away, as root may.
+fn give_to_owner_of(file: &File, old: &Metadata) -> io::Result<()> {
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) == (old.uid(), old.gid()) {
+        return Ok(());
+    }
+    match fchown(file, Some(old.uid()), Some(old.gid())) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        outcome => outcome,
+    }
 }
 
 #[cfg(test)]
@@ -218,6 +241,31 @@ pub(crate) mod tests {
         replace(&open, b"2", Readers::Anybody).unwrap();
         assert_eq!((fs::read(&open).unwrap(), mode(&open)), (b"2".to_vec(), 0o640));
         assert_eq!(scratch.names(), ["config.yml", "new"], "nothing temporary stays");
+    }
+
+    #[test]
+    fn what_nobody_else_could_read_never_can_be() {
+        let scratch = Scratch::new("private");
+        let path = scratch.0.join("config.yml");
+        fs::write(&path, "1").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let old = fs::metadata(&path).unwrap();
+        let beside = write_beside(&path, b"2", Readers::Anybody, Some(&old)).unwrap();
+        assert_eq!(mode(&beside), 0o600, "not even before it takes the place");
+    }
+
+    #[test]
+    fn a_file_stays_its_owners_where_root_changes_it() {
+        let scratch = Scratch::new("owner");
+        let path = scratch.0.join("config.yml");
+        fs::write(&path, "1").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        // Only root may give it away; for others it stays theirs anyway.
+        let _ = std::os::unix::fs::chown(&path, Some(4711), Some(4712));
+        let owner = |path: &Path| fs::metadata(path).map(|file| (file.uid(), file.gid())).unwrap();
+        let before = owner(&path);
+        replace(&path, b"2", Readers::Anybody).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), owner(&path), mode(&path)), (b"2".to_vec(), before, 0o640));
     }
 
     #[test]

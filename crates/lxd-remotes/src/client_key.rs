@@ -83,7 +83,7 @@ fn generate() -> Result<String, Error> {
 /// A new certificate of this key as PEM text; none for a key of a kind that has to bring its own.
 fn certificate_of(key: &[u8]) -> Result<Option<String>, Error> {
     let key = pem::decode("PRIVATE KEY", &String::from_utf8_lossy(key));
-    let Some(Ok(key)) = key.map(|der| KeyPair::try_from(der)) else { return Ok(None) };
+    let Some(Ok(key)) = key.map(KeyPair::try_from) else { return Ok(None) };
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, user_at_host());

@@ -131,9 +131,7 @@ impl Begun {
             // Now as before, the background has it.
             Err(_) if !self.is_new => return error.with_note(leftover.partly()),
             Err(_) => {
-                let volume = leftover.copy.name();
-                return error
-                    .with_note(format!("what is at the target of volume {volume:?} will be removed"));
+                return error.with_note(format!("what there is of {} will be removed", leftover.there()));
             }
             Ok(_) if !self.is_new => Some(leftover.partly()),
             Ok(Ended::ForAnother) => None,
@@ -292,27 +290,28 @@ impl Leftover {
     }
 
     fn stays(&self, why: &Error) -> String {
-        format!("volume {:?} is left at the target: {why}", self.copy.name())
+        format!("{} is left: {why}", self.there())
     }
 
     fn partly(&self) -> String {
-        doubt::refreshed(&format!("{} of the target", self.copy.in_words()))
+        doubt::refreshed(&self.there())
+    }
+
+    fn there(&self) -> String {
+        format!("{} of the target", self.copy.in_words())
     }
 
     /// What goes on, or has arrived, without anybody who waits for it.
     fn in_words(&self) -> String {
-        let volume = self.copy.name();
+        let there = self.there();
         if self.state.arrived {
-            return format!(
-                "volume {volume:?} has arrived at the target and was not compared with its source"
-            );
+            return format!("{there} has arrived and was not compared with its source");
         }
         let ids = |parts: &[Part]| {
             parts.last().map_or_else(|| "none".to_owned(), |(operation, _)| operation.id.clone())
         };
         format!(
-            "the transfer may go on, look for volume {volume:?} at the target (operation of the source: {}, of the \
-             target: {})",
+            "the transfer may go on, look for {there} (operation of the source: {}, of the target: {})",
             ids(&self.state.at_source),
             ids(&self.state.at_target)
         )

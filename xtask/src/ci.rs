@@ -20,14 +20,15 @@ const STEPS: [Step; 8] = [
     ("licences", licences),
 ];
 
-const CRATES: [&str; 4] = ["lxd-types", "lxd-transport", "lxd-storage", "lxd-remotes"];
+const CRATES: [&str; 5] = ["lxd-types", "lxd-transport", "lxd-storage", "lxd-remotes", "lxd-emulator"];
 
 /// Each crate's features one by one, so that none leans on another by accident.
-const FEATURES: [(&str, &[&str]); 4] = [
+const FEATURES: [(&str, &[&str]); 5] = [
     ("lxd-types", &[]),
     ("lxd-transport", &["unix", "tls", "ring", "aws-lc-rs", "system-roots", "tower"]),
     ("lxd-storage", &["unix", "tls", "blocking"]),
     ("lxd-remotes", &[]),
+    ("lxd-emulator", &["unix"]),
 ];
 
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {

@@ -1,0 +1,76 @@
+//! `/1.0/operations`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use http::StatusCode;
+
+use crate::{
+    call::Call,
+    envelope::{Reply, error_body, json},
+    failure::Failure,
+    operation_view::View,
+    operations::{Operation, Status},
+};
+
+/// `GET /1.0/operations`: by their status, and of one project.
+pub(crate) fn list(call: &Call) -> Result<Reply, Failure> {
+    let all = call.query.is_true("all-projects") && call.core.has("operations_get_query_all_projects");
+    if all && call.query.get("project").is_some() {
+        return Err(Failure::bad_request("Cannot specify a project when requesting all projects"));
+    }
+    let wanted = |operation: &Arc<Operation>| {
+        all || operation.plan.project == call.project() || operation.plan.project.is_empty()
+    };
+    let operations = call.core.operations.all().into_iter().filter(wanted);
+    if call.query.recursion() == 0 {
+        let mut urls: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for operation in operations {
+            let status = operation.status().name().to_ascii_lowercase();
+            urls.entry(status).or_default().push(format!("/1.0/operations/{}", operation.id));
+        }
+        return Reply::of(&urls);
+    }
+    let mut views: BTreeMap<String, Vec<View>> = BTreeMap::new();
+    for operation in operations {
+        let status = operation.status().name().to_ascii_lowercase();
+        views.entry(status).or_default().push(View::of(&operation, &call.core.behaviour, false));
+    }
+    Reply::of(&views)
+}
+
+/// `GET /1.0/operations/ID`.
+pub(crate) fn get(call: &Call, id: &str) -> Result<Reply, Failure> {
+    let operation = call.core.operations.get(id)?;
+    Reply::of(&View::of(&operation, &call.core.behaviour, false))
+}
+
+/// `DELETE /1.0/operations/ID`.
+pub(crate) fn cancel(call: &Call, id: &str) -> Result<Reply, Failure> {
+    let operation = call.core.operations.get(id)?;
+    if operation.status().is_final() {
+        return Err(Failure::bad_request("Only running operations can be cancelled"));
+    }
+    if !operation.plan.may_cancel {
+        return Err(Failure::bad_request("This operation can't be cancelled"));
+    }
+    operation.set(Status::Cancelled, None);
+    Ok(Reply::done())
+}
+
+/// `GET /1.0/operations/ID/wait`.
+pub(crate) async fn wait(call: &Call, id: &str) -> Result<Reply, Failure> {
+    let operation = call.core.operations.get(id)?;
+    let limit = call.timeout()?;
+    let status = operation.wait(limit).await;
+    let errors = call.core.behaviour.wait_failure_is_error;
+    let failure = match status {
+        Status::Failure if errors => operation.state().failure,
+        Status::Pending | Status::Running if errors => Some(Failure::internal("context deadline exceeded")),
+        _ => None,
+    };
+    match failure {
+        // The head is sent before the end is known.
+        Some(failure) => Ok(Reply::Raw(json(StatusCode::OK, error_body(&failure)))),
+        None => Reply::of(&View::of(&operation, &call.core.behaviour, false)),
+    }
+}

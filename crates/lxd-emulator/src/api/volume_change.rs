@@ -1,0 +1,185 @@
+//! Changing volumes: PUT, PATCH, renames, and their end.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::{
+    api::volume_create::{check_name, exists},
+    call::Call,
+    config::{Config, cleaned, merged},
+    content::internal_name,
+    core::{Core, blocking},
+    envelope::Reply,
+    etag,
+    failure::Failure,
+    keys, names,
+    operations::Class,
+    scope,
+    state::{ContentType, VolumeKey, VolumeKind},
+    volume_view::recipe,
+};
+
+/// `PUT /1.0/storage-pools/POOL/volumes/TYPE/VOLUME`.
+pub(crate) async fn put(call: Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
+    let kind = scope::kind(kind)?;
+    let core = Arc::clone(&call.core);
+    let key = locate(&call, pool, kind, name)?;
+    let fields = call.fields("StorageVolumePut").await?;
+    let (description, config) = (fields.text("description")?, fields.config("config")?);
+    let asynchronous = core.has("storage_and_profile_operations");
+    let plan = call.plan(Class::Task, "Updating storage volume", &key.project);
+    let requestor = call.requestor();
+    call.change(asynchronous, plan, async move {
+        let config = cleaned(&config.unwrap_or_default());
+        write(&core, &key, description, config).await?;
+        core.happened(&key.project, "storage-volume-updated", names::event_source(&key, ""), None, requestor);
+        Ok(Reply::done())
+    })
+    .await
+}
+
+/// `PATCH` on the same: the config is merged, the description is not.
+pub(crate) async fn patch(call: Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
+    let kind = scope::custom(kind)?;
+    let core = Arc::clone(&call.core);
+    let key = locate(&call, pool, kind, name)?;
+    let fields = call.fields("StorageVolumePut").await?;
+    let (description, sent) = (fields.text("description")?, fields.config("config")?.unwrap_or_default());
+    let asynchronous = core.has("storage_and_profile_operations");
+    let plan = call.plan(Class::Task, "Updating storage volume", &key.project);
+    let requestor = call.requestor();
+    call.change(asynchronous, plan, async move {
+        let old = core.store.read(|database| {
+            let volume = database.volumes.get(&key).ok_or_else(scope::no_volume)?;
+            Ok::<Config, Failure>(volume.config.clone())
+        })?;
+        write(&core, &key, description, merged(&old, &sent)).await?;
+        core.happened(&key.project, "storage-volume-updated", names::event_source(&key, ""), None, requestor);
+        Ok(Reply::done())
+    })
+    .await
+}
+
+/// Finds the volume and compares its state with the one that the request is about.
+fn locate(call: &Call, pool: &str, kind: VolumeKind, name: &str) -> Result<VolumeKey, Failure> {
+    call.core.store.read(|database| {
+        let (key, volume) = scope::find(call, database, pool, kind, name)?;
+        etag::check(&call.headers, &recipe(&key, volume))?;
+        Ok(key)
+    })
+}
+
+/// Gives a volume another description and config, and its disk another size.
+async fn write(
+    core: &Arc<Core>,
+    key: &VolumeKey,
+    description: String,
+    config: Config,
+) -> Result<(), Failure> {
+    let (driver, content_type, old) = core.store.read(|database| {
+        let pool = scope::pool(database, &key.pool)?;
+        let volume = database.volumes.get(key).ok_or_else(scope::no_volume)?;
+        Ok::<_, Failure>((pool.driver.clone(), volume.content_type, volume.config.clone()))
+    })?;
+    let mut config = config;
+    if let Some(uuid) = old.get("volatile.uuid").filter(|_| core.has("storage_volatile_uuid")) {
+        match config.get("volatile.uuid") {
+            Some(sent) if sent != uuid => {
+                return Err(Failure::bad_request("Cannot change volatile.uuid"));
+            }
+            _ => config.insert("volatile.uuid".to_owned(), uuid.clone()),
+        };
+    }
+    keys::check_volume(core, &driver, content_type, &config, &internal_name(key))?;
+    if content_type == ContentType::Block && config.get("size") != old.get("size") {
+        let bytes = |config: &Config| config.get("size").and_then(|size| keys::size(size).ok()).unwrap_or(0);
+        let (before, after) = (bytes(&old), bytes(&config));
+        if after != 0 && after < before {
+            return Err(Failure::internal("Block volumes cannot be shrunk: Cannot shrink volume"));
+        }
+        if after > before {
+            let (growing, wanted) = (Arc::clone(core), key.clone());
+            blocking(move || growing.content.grow(&wanted, after).map_err(Failure::from)).await?;
+        }
+    }
+    core.store.change(|database| {
+        let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
+        volume.description = description;
+        volume.config = config;
+        Ok(())
+    })
+}
+
+/// `POST /1.0/storage-pools/POOL/volumes/TYPE/VOLUME`: a new name.
+pub(crate) async fn post(call: Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
+    let fields = call.fields("StorageVolumePost").await?;
+    let new_name = fields.text("name")?;
+    check_name(&call.core, &new_name)?;
+    let kind = scope::custom(kind)?;
+    let core = Arc::clone(&call.core);
+    let key =
+        core.store.read(|database| scope::find(&call, database, pool, kind, name).map(|(key, _)| key))?;
+    let to = VolumeKey { name: new_name, ..key.clone() };
+    if core.store.read(|database| database.volumes.contains_key(&to)) {
+        return Err(exists());
+    }
+    let asynchronous = core.has("storage_and_profile_operations");
+    let plan = call.plan(Class::Task, "Renaming storage volume", &key.project);
+    let requestor = call.requestor();
+    call.change(asynchronous, plan, async move {
+        relocate(&core, &key, &to).await?;
+        let context = serde_json::json!({"old_name": key.name});
+        let source = names::event_source(&to, "");
+        core.happened(&to.project, "storage-volume-renamed", source, Some(context), requestor);
+        Ok(Reply::created(names::volume(&core, &to)))
+    })
+    .await
+}
+
+/// Moves a volume with all that is its own to another name, pool or project.
+pub(crate) async fn relocate(core: &Arc<Core>, from: &VolumeKey, to: &VolumeKey) -> Result<(), Failure> {
+    core.store.change(|database| {
+        if database.volumes.contains_key(to) {
+            return Err(exists());
+        }
+        let volume = database.volumes.remove(from).ok_or_else(scope::no_volume)?;
+        database.volumes.insert(to.clone(), volume);
+        Ok(())
+    })?;
+    let (moving, old, new) = (Arc::clone(core), from.clone(), to.clone());
+    let moved = blocking(move || moving.content.rename(&old, &new).map_err(Failure::from)).await;
+    if moved.is_err() {
+        core.store.change(|database| {
+            if let Some(volume) = database.volumes.remove(to) {
+                database.volumes.insert(from.clone(), volume);
+            }
+            Ok::<(), Failure>(())
+        })?;
+    }
+    moved
+}
+
+/// `DELETE /1.0/storage-pools/POOL/volumes/TYPE/VOLUME`.
+pub(crate) async fn delete(call: Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
+    let kind = scope::kind(kind)?;
+    let core = Arc::clone(&call.core);
+    let key =
+        core.store.read(|database| scope::find(&call, database, pool, kind, name).map(|(key, _)| key))?;
+    if !matches!(kind, VolumeKind::Custom | VolumeKind::Image) {
+        let text =
+            format!("Storage volumes of type {:?} cannot be deleted with the storage API", kind.name());
+        return Err(Failure::new(StatusCode::BAD_REQUEST.as_u16(), text));
+    }
+    let asynchronous = core.has("storage_and_profile_operations");
+    let plan = call.plan(Class::Task, "Deleting storage volume", &key.project);
+    let requestor = call.requestor();
+    call.change(asynchronous, plan, async move {
+        core.store.change(|database| database.volumes.remove(&key).map(drop).ok_or_else(scope::no_volume))?;
+        let (removing, gone) = (Arc::clone(&core), key.clone());
+        blocking(move || removing.content.remove(&gone).map_err(Failure::from)).await?;
+        core.happened(&key.project, "storage-volume-deleted", names::event_source(&key, ""), None, requestor);
+        Ok(Reply::done())
+    })
+    .await
+}

@@ -1,0 +1,191 @@
+//! Making volumes: empty ones.
+
+use std::sync::Arc;
+
+use crate::{
+    call::Call,
+    config::{Config, cleaned},
+    content::internal_name,
+    core::{Core, blocking},
+    envelope::Reply,
+    failure::Failure,
+    keys, names,
+    operations::Class,
+    scope,
+    state::{ContentType, Pool, Volume, VolumeKey, VolumeKind},
+};
+
+/// A block volume without a size has this one; its config does not say so.
+const BLOCK_DEFAULT: u64 = 10 << 30;
+
+/// What a request to make a volume says.
+struct Wanted {
+    name: String,
+    description: String,
+    config: Config,
+    content_type: String,
+}
+
+/// `POST /1.0/storage-pools/POOL/volumes`, with the type in the path or in the body.
+pub(crate) async fn create(call: Call, pool: &str, kind: Option<&str>) -> Result<Reply, Failure> {
+    let fields = call.fields("StorageVolumesPost").await?;
+    let source = fields.object("source", "StorageVolumeSource")?;
+    let wanted = Wanted {
+        name: fields.text("name")?,
+        description: fields.text("description")?,
+        config: fields.config("config")?.unwrap_or_default(),
+        content_type: fields.text("content_type")?,
+    };
+    let in_body = fields.text("type")?;
+    check_name(&call.core, &wanted.name)?;
+    check_kind(&call.core, kind, &in_body)?;
+    let source_kind = source.as_ref().map(|source| source.text("type")).transpose()?.unwrap_or_default();
+    match source_kind.as_str() {
+        "" => empty(call, pool, wanted).await,
+        other => Err(Failure::bad_request(format!("Unknown source type {other:?}"))),
+    }
+}
+
+/// What every name of a volume must be like.
+pub(crate) fn check_name(core: &Core, name: &str) -> Result<(), Failure> {
+    if name.is_empty() {
+        return Err(Failure::bad_request("No name provided"));
+    }
+    if name.contains('/') {
+        return Err(Failure::bad_request("Storage volume names may not contain slashes"));
+    }
+    let odd = |c: char| c.is_whitespace() || c == '\\';
+    if core.behaviour.strict_names && (name == ".." || name.contains(odd)) {
+        return Err(Failure::bad_request(format!("Invalid storage volume name {name:?}")));
+    }
+    Ok(())
+}
+
+/// Only custom volumes are made here.
+fn check_kind(core: &Core, in_path: Option<&str>, in_body: &str) -> Result<(), Failure> {
+    let kind = in_path.unwrap_or(in_body);
+    if in_path.is_none() && kind.is_empty() && !core.behaviour.incus {
+        return Err(Failure::bad_request("You must provide a storage volume type of the storage volume"));
+    }
+    if kind == "custom" {
+        return Ok(());
+    }
+    Err(Failure::bad_request(format!("Currently not allowed to create storage volumes of type {kind:?}")))
+}
+
+/// The type of content that a request names.
+fn content_type(core: &Core, name: &str) -> Result<ContentType, Failure> {
+    match name {
+        "" | "filesystem" => Ok(ContentType::Filesystem),
+        "block" => Ok(ContentType::Block),
+        "iso" if core.has("custom_volume_iso") => Ok(ContentType::Iso),
+        _ => Err(Failure::new(
+            if core.has("custom_volume_iso") { 400 } else { 500 },
+            "Invalid volume content type name",
+        )),
+    }
+}
+
+async fn empty(call: Call, pool: &str, wanted: Wanted) -> Result<Reply, Failure> {
+    let core = Arc::clone(&call.core);
+    let (key, driver) = core.store.read(|database| {
+        let project = scope::volume_project(database, call.project(), VolumeKind::Custom)?;
+        let target = call.target(database)?;
+        let known = scope::pool(database, pool)?;
+        let key = VolumeKey {
+            pool: pool.to_owned(),
+            project,
+            kind: VolumeKind::Custom,
+            name: wanted.name.clone(),
+            member: scope::home(&core, database, &known.driver, target),
+        };
+        if database.volumes.contains_key(&key) {
+            return Err(exists());
+        }
+        Ok((key, known.driver.clone()))
+    })?;
+    let content_type = content_type(&core, &wanted.content_type)?;
+    let asynchronous = core.has("storage_and_profile_operations");
+    let plan = call.plan(Class::Task, "Creating storage volume", &key.project);
+    let requestor = call.requestor();
+    call.change(asynchronous, plan, async move {
+        if content_type == ContentType::Iso {
+            return Err(Failure::internal("Size cannot be zero"));
+        }
+        let called = called(&core, &key);
+        let config = core.store.read(|database| {
+            scope::pool(database, &key.pool)
+                .map(|pool| with_defaults(&core, pool, content_type, &wanted.config))
+        })?;
+        keys::check_volume(&core, &driver, content_type, &config, &called)?;
+        let volume = Volume {
+            description: wanted.description,
+            config,
+            content_type,
+            created_at: created_at(&core),
+            snapshots: Vec::new(),
+            backups: Vec::new(),
+        };
+        insert(&core, &key, volume).await?;
+        let source = names::event_source(&key, "");
+        let context = serde_json::json!({"type": key.kind.name()});
+        core.happened(&key.project, "storage-volume-created", source, Some(context), requestor);
+        Ok(Reply::done())
+    })
+    .await
+}
+
+/// What messages about config keys call a volume that is being made.
+fn called(core: &Core, key: &VolumeKey) -> String {
+    if core.behaviour.incus { key.name.clone() } else { internal_name(key) }
+}
+
+/// When something that is made now was made; old servers keep no such times.
+pub(crate) fn created_at(core: &Core) -> Option<crate::clock::Moment> {
+    core.has("storage_volumes_created_at").then(|| core.clock.now())
+}
+
+/// A config with what the pool says of its volumes, and with a UUID where servers give one.
+pub(crate) fn with_defaults(core: &Core, pool: &Pool, content_type: ContentType, sent: &Config) -> Config {
+    let mut config = cleaned(sent);
+    for (key, value) in &pool.config {
+        let Some(key) = key.strip_prefix("volume.") else { continue };
+        let fits = keys::fits(core, &pool.driver, content_type, key);
+        if fits && !value.is_empty() {
+            config.entry(key.to_owned()).or_insert_with(|| value.clone());
+        }
+    }
+    if core.has("storage_volatile_uuid") {
+        config.insert("volatile.uuid".to_owned(), crate::operations::uuid());
+    }
+    config
+}
+
+/// Puts a volume into the database and makes its folder.
+pub(crate) async fn insert(core: &Arc<Core>, key: &VolumeKey, volume: Volume) -> Result<(), Failure> {
+    let size = volume.config.get("size").map_or(Ok(0), |size| keys::size(size)).map_err(Failure::internal)?;
+    let size = if size == 0 { BLOCK_DEFAULT } else { size };
+    let content_type = volume.content_type;
+    core.store.change(|database| {
+        scope::pool(database, &key.pool)?;
+        if database.volumes.contains_key(key) {
+            return Err(exists());
+        }
+        database.volumes.insert(key.clone(), volume);
+        Ok(())
+    })?;
+    let (making, wanted) = (Arc::clone(core), key.clone());
+    let made =
+        blocking(move || making.content.create(&wanted, content_type, size).map_err(Failure::from)).await;
+    if made.is_err() {
+        core.store.change(|database| {
+            database.volumes.remove(key);
+            Ok::<(), Failure>(())
+        })?;
+    }
+    made
+}
+
+pub(crate) fn exists() -> Failure {
+    Failure::conflict("Volume by that name already exists")
+}

@@ -1,0 +1,151 @@
+//! One request, as handlers see it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::{HeaderMap, Method, Request};
+use lxd_transport::Body;
+
+use crate::{
+    core::{ALONE, Core},
+    decode::Fields,
+    envelope::Reply,
+    events::Requestor,
+    failure::Failure,
+    operation_view::View,
+    operations::{Class, Operation, Plan},
+    route::Query,
+    state::{DEFAULT, Database},
+    upgrade::Takeover,
+};
+
+/// No JSON of a client is longer.
+const JSON_MAX: usize = 64 << 20;
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Over a Unix socket or in process.
+    Local,
+}
+
+pub(crate) struct Call {
+    pub(crate) core: Arc<Core>,
+    pub(crate) method: Method,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) caller: Caller,
+    /// In a lock only because bodies can't be shared, and calls are.
+    body: Mutex<Body>,
+    /// How the connection is taken over, where it can be.
+    pub(crate) takeover: Option<Takeover>,
+}
+
+impl Call {
+    pub(crate) fn new(core: Arc<Core>, request: Request<Body>, caller: Caller) -> (Self, Vec<String>) {
+        let (mut parts, body) = request.into_parts();
+        let segments = crate::route::segments(parts.uri.path());
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
+        let takeover = parts.extensions.remove::<Takeover>();
+        (
+            Self {
+                core,
+                method: parts.method,
+                query,
+                headers: parts.headers,
+                caller,
+                body: Mutex::new(body),
+                takeover,
+            },
+            segments,
+        )
+    }
+
+    /// The body, once.
+    pub(crate) fn take_body(&self) -> Body {
+        std::mem::take(&mut self.body.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The body as a struct.
+    pub(crate) async fn fields(&self, kind: &'static str) -> Result<Fields, Failure> {
+        let body = self.take_body().collect(JSON_MAX).await;
+        let body = body.map_err(|error| Failure::bad_request(error.to_string()))?;
+        Fields::parse(&body, kind, self.core.behaviour.server_version != "5.0.2")
+    }
+
+    /// The project that the request names.
+    pub(crate) fn project(&self) -> &str {
+        self.query.get("project").unwrap_or(DEFAULT)
+    }
+
+    /// The cluster member that the request names.
+    pub(crate) fn target(&self, database: &Database) -> Result<Option<String>, Failure> {
+        let Some(target) = self.query.get("target") else { return Ok(None) };
+        if database.members.is_empty() {
+            return if target == ALONE { Ok(None) } else { Err(unknown_member()) };
+        }
+        if database.members.iter().any(|member| member == target) {
+            Ok(Some(target.to_owned()))
+        } else {
+            Err(unknown_member())
+        }
+    }
+
+    /// Who asks, as events say it.
+    pub(crate) fn requestor(&self) -> Requestor {
+        match &self.caller {
+            Caller::Local => Requestor {
+                username: "root".to_owned(),
+                protocol: "unix".to_owned(),
+                address: "@".to_owned(),
+            },
+        }
+    }
+
+    /// What an operation for this request starts from.
+    pub(crate) fn plan(&self, class: Class, description: &'static str, project: &str) -> Plan {
+        Plan {
+            class,
+            description,
+            project: project.to_owned(),
+            resources: std::collections::BTreeMap::new(),
+            metadata: serde_json::Map::new(),
+            may_cancel: false,
+            location: self.core.store.read(|database| self.core.here(database)),
+            requestor: Some(self.requestor()),
+        }
+    }
+
+    /// The answer that an operation is.
+    pub(crate) fn accepted(&self, operation: &Operation) -> Result<Reply, Failure> {
+        let view = View::of(operation, &self.core.behaviour, false);
+        Ok(Reply::Operation { metadata: crate::gojson::text(&view)?, url: operation.url() })
+    }
+
+    /// Does some work before answering, or in an operation where the server has it so.
+    pub(crate) async fn change<W>(&self, asynchronous: bool, plan: Plan, work: W) -> Result<Reply, Failure>
+    where
+        W: Future<Output = Result<Reply, Failure>> + Send + 'static,
+    {
+        if !asynchronous {
+            return work.await;
+        }
+        let operation = self.core.operations.start(plan, |_| async move { work.await.map(drop) });
+        self.accepted(&operation)
+    }
+
+    /// A time limit in seconds; below zero is none.
+    pub(crate) fn timeout(&self) -> Result<Option<Duration>, Failure> {
+        let Some(text) = self.query.get("timeout") else { return Ok(None) };
+        let seconds: i64 = text
+            .parse()
+            .map_err(|_| Failure::internal(format!("strconv.Atoi: parsing {text:?}: invalid syntax")))?;
+        Ok(u64::try_from(seconds).ok().map(Duration::from_secs))
+    }
+}
+
+fn unknown_member() -> Failure {
+    Failure::not_found("Cluster member not found")
+}

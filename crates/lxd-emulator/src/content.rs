@@ -1,0 +1,215 @@
+//! The files of volumes, in folders laid out as a server's own: filesystems are folders, block volumes a sparse file.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::state::{ContentType, VolumeKey, VolumeKind};
+
+/// The file that a block or ISO volume is, inside its folder.
+pub(crate) const DISK: &str = "root.img";
+
+#[derive(Debug)]
+pub(crate) struct Content {
+    root: PathBuf,
+    /// Goes away with this.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Content {
+    /// In a folder that is removed in the end.
+    pub(crate) fn temporary() -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("lxd-emulator-").tempdir()?;
+        Ok(Self { root: folder.path().to_owned(), _temporary: Some(folder) })
+    }
+
+    pub(crate) fn in_folder(root: PathBuf) -> Self {
+        Self { root, _temporary: None }
+    }
+
+    /// A member's folder; a server alone has no name.
+    pub(crate) fn member(&self, member: &str) -> PathBuf {
+        if matches!(member, "" | "none") { self.root.clone() } else { self.root.join("members").join(member) }
+    }
+
+    /// The folder of a pool on a member, which is what `source` says.
+    pub(crate) fn pool(&self, pool: &str, member: &str) -> PathBuf {
+        self.member(member).join("storage-pools").join(pool)
+    }
+
+    /// The folder of a volume.
+    pub(crate) fn volume(&self, key: &VolumeKey) -> PathBuf {
+        self.pool(&key.pool, &key.member).join(plural(key.kind)).join(internal_name(key))
+    }
+
+    /// The folder of a snapshot.
+    pub(crate) fn snapshot(&self, key: &VolumeKey, snapshot: &str) -> PathBuf {
+        self.snapshots(key).join(snapshot)
+    }
+
+    pub(crate) fn snapshots(&self, key: &VolumeKey) -> PathBuf {
+        let kind = format!("{}-snapshots", plural(key.kind));
+        self.pool(&key.pool, &key.member).join(kind).join(internal_name(key))
+    }
+
+    /// Where the files of backups are.
+    pub(crate) fn backups(&self, key: &VolumeKey) -> PathBuf {
+        self.member(&key.member).join("backups").join("custom").join(&key.pool).join(internal_name(key))
+    }
+
+    /// Makes a volume's folder; a disk of so many bytes in it where it is one.
+    pub(crate) fn create(&self, key: &VolumeKey, content_type: ContentType, size: u64) -> io::Result<()> {
+        let folder = self.volume(key);
+        fs::create_dir_all(&folder)?;
+        match content_type {
+            ContentType::Filesystem => Ok(()),
+            ContentType::Block | ContentType::Iso => resize(&folder.join(DISK), size),
+        }
+    }
+
+    /// Makes a disk larger.
+    pub(crate) fn grow(&self, key: &VolumeKey, size: u64) -> io::Result<()> {
+        resize(&self.volume(key).join(DISK), size)
+    }
+
+    /// Removes a volume with its snapshots and backups.
+    pub(crate) fn remove(&self, key: &VolumeKey) -> io::Result<()> {
+        for folder in [self.backups(key), self.snapshots(key), self.volume(key)] {
+            remove(&folder)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a volume another name, pool or project by moving what it is made of.
+    pub(crate) fn rename(&self, from: &VolumeKey, to: &VolumeKey) -> io::Result<()> {
+        let pairs = [
+            (self.volume(from), self.volume(to)),
+            (self.snapshots(from), self.snapshots(to)),
+            (self.backups(from), self.backups(to)),
+        ];
+        for (old, new) in pairs {
+            if old.exists() {
+                if let Some(parent) = new.parent() {
+                    fs::create_dir_all(parent)?;
+                }
+                fs::rename(old, new)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes the files of a folder take.
+    pub(crate) fn usage(&self, folder: &Path) -> u64 {
+        let Ok(entries) = fs::read_dir(folder) else { return 0 };
+        let used = entries.flatten().map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => self.usage(&entry.path()),
+            Ok(_) => entry.metadata().map_or(0, |data| allocated(&data)),
+            Err(_) => 0,
+        });
+        used.sum()
+    }
+}
+
+/// What the servers call a volume among themselves: instance and image volumes of the project `default` bear no prefix.
+pub(crate) fn internal_name(key: &VolumeKey) -> String {
+    match key.kind {
+        VolumeKind::Custom => format!("{}_{}", key.project, key.name),
+        VolumeKind::Image => key.name.clone(),
+        VolumeKind::Container | VolumeKind::VirtualMachine if key.project == crate::state::DEFAULT => {
+            key.name.clone()
+        }
+        VolumeKind::Container | VolumeKind::VirtualMachine => format!("{}_{}", key.project, key.name),
+    }
+}
+
+fn plural(kind: VolumeKind) -> &'static str {
+    match kind {
+        VolumeKind::Container => "containers",
+        VolumeKind::Image => "images",
+        VolumeKind::Custom => "custom",
+        VolumeKind::VirtualMachine => "virtual-machines",
+    }
+}
+
+fn resize(disk: &Path, size: u64) -> io::Result<()> {
+    File::options().create(true).truncate(false).write(true).open(disk)?.set_len(size)
+}
+
+/// Removes a folder if it is there.
+pub(crate) fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Puts a copy of a folder in the place of another.
+pub(crate) fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    remove(to)?;
+    copy(from, to)
+}
+
+/// Copies a folder with permissions, symbolic links and holes.
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy(&source, &target)?;
+        } else if kind.is_symlink() {
+            link(&source, &target)?;
+        } else if kind.is_file() {
+            copy_file(&source, &target)?;
+        }
+    }
+    fs::set_permissions(to, fs::metadata(from)?.permissions())
+}
+
+#[cfg(unix)]
+fn link(source: &Path, target: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(fs::read_link(source)?, target)
+}
+
+#[cfg(not(unix))]
+fn link(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::Error::other("symbolic links are copied on Unix only"))
+}
+
+/// The runs of zeros of a disk take no room in its copy either.
+fn copy_file(source: &Path, target: &Path) -> io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom, Write};
+
+    let (mut from, mut to) = (File::open(source)?, File::create(target)?);
+    let data = from.metadata()?;
+    // Short files may be kept inside of the file system's own tables.
+    if allocated(&data) == 0 && data.len() > 4096 {
+        to.set_len(data.len())?;
+        return to.set_permissions(data.permissions());
+    }
+    let mut block = vec![0; 64 << 10];
+    loop {
+        let length = from.read(&mut block)?;
+        let Some(chunk) = block.get(..length).filter(|chunk| !chunk.is_empty()) else { break };
+        if chunk.iter().all(|byte| *byte == 0) {
+            to.seek(SeekFrom::Current(i64::try_from(length).unwrap_or(i64::MAX)))?;
+        } else {
+            to.write_all(chunk)?;
+        }
+    }
+    to.set_len(data.len())?;
+    to.set_permissions(data.permissions())
+}
+
+#[cfg(unix)]
+fn allocated(data: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(data) * 512
+}
+
+#[cfg(not(unix))]
+fn allocated(data: &fs::Metadata) -> u64 {
+    data.len()
+}

@@ -1,0 +1,67 @@
+//! What all requests to one emulator share.
+
+use std::sync::Arc;
+
+use crate::{
+    clock::Clock,
+    content::Content,
+    events::{Events, Lifecycle, Requestor},
+    operations::Operations,
+    personality::{Behaviour, Extensions},
+    state::Database,
+    store::Store,
+};
+
+/// The member that a server alone is.
+pub(crate) const ALONE: &str = "none";
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) behaviour: Arc<Behaviour>,
+    pub(crate) extensions: Extensions,
+    pub(crate) store: Store,
+    pub(crate) content: Content,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) operations: Operations,
+    /// Names of the drivers that pools may have.
+    pub(crate) drivers: Vec<String>,
+}
+
+impl Core {
+    pub(crate) fn has(&self, extension: &str) -> bool {
+        self.extensions.has(extension)
+    }
+
+    /// The member that answers: the first of a cluster, or the server alone.
+    pub(crate) fn here(&self, database: &Database) -> String {
+        database.members.first().map_or_else(|| ALONE.to_owned(), Clone::clone)
+    }
+
+    /// Says that somebody did something to an object.
+    pub(crate) fn happened(
+        &self,
+        project: &str,
+        action: &str,
+        source: String,
+        context: Option<serde_json::Value>,
+        requestor: Requestor,
+    ) {
+        let event =
+            Lifecycle { action, source, context, requestor: Some(requestor), name: None, project: None };
+        let location = self.store.read(|database| self.here(database));
+        self.events.send(&self.clock, "lifecycle", Some(project), &location, &event);
+    }
+}
+
+/// Runs what waits for disks apart from the tasks of the runtime.
+pub(crate) async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<std::io::Error> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(std::io::Error::other(error).into()),
+    }
+}

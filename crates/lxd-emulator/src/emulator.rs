@@ -1,0 +1,188 @@
+//! The emulator: made by its builder, shared by its clones, reached in process or by listeners.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    Personality,
+    clock::Clock,
+    content::Content,
+    core::Core,
+    events::Events,
+    in_process::InProcess,
+    operations::Operations,
+    state::{DEFAULT, Database, Profile, Project, VolumeKey, VolumeKind},
+    store::Store,
+};
+
+/// A server's storage API with nothing but a folder behind it.
+///
+/// Cheap to clone; all clones are the same server. Its folder, which is temporary unless
+/// [`state`](EmulatorBuilder::state) names one, goes away with the last clone, transport and listener.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use lxd_emulator::{Emulator, Personality};
+/// use lxd_transport::{Body, Transport, http::Request};
+///
+/// let emulator = Emulator::new(Personality::Lxd5)?;
+/// let answer = emulator.transport().send(Request::get("/1.0/storage-pools").body(Body::empty())?).await?;
+/// assert_eq!(answer.status(), 200);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Emulator {
+    pub(crate) core: Arc<Core>,
+}
+
+impl Emulator {
+    /// A server of that kind, alone and with nothing on it.
+    ///
+    /// # Errors
+    /// No temporary folder can be made.
+    pub fn new(personality: Personality) -> io::Result<Self> {
+        Self::builder(personality).build()
+    }
+
+    /// A server of that kind, with other than the default settings.
+    pub fn builder(personality: Personality) -> EmulatorBuilder {
+        EmulatorBuilder {
+            personality,
+            drivers: vec!["btrfs".to_owned(), "dir".to_owned()],
+            members: Vec::new(),
+            with: Vec::new(),
+            without: Vec::new(),
+            state: None,
+        }
+    }
+
+    /// A transport that needs no socket, for `lxd_storage::Client::new`.
+    #[must_use]
+    pub fn transport(&self) -> InProcess {
+        InProcess::new(Arc::clone(&self.core))
+    }
+
+    /// The folder with the files of a custom volume; of a block volume it is `root.img` in there.
+    #[must_use]
+    pub fn content(&self, pool: &str, project: &str, volume: &str) -> PathBuf {
+        let find = |database: &Database| {
+            let mut keys = database.volumes.keys();
+            let found = keys.find(|key| {
+                key.pool == pool
+                    && key.project == project
+                    && key.name == volume
+                    && key.kind == VolumeKind::Custom
+            });
+            found.map_or_else(|| self.core.here(database), |key| key.member.clone())
+        };
+        let member = self.core.store.read(find);
+        self.core.content.volume(&VolumeKey {
+            pool: pool.to_owned(),
+            project: project.to_owned(),
+            kind: VolumeKind::Custom,
+            name: volume.to_owned(),
+            member,
+        })
+    }
+
+    /// Stops the server's clock, if it still goes by itself, and moves it on.
+    ///
+    /// Everything that happens after a while on the server goes by it: ended operations are forgotten, tokens and
+    /// backups expire. Waiting with a `timeout` does not.
+    pub fn advance(&self, time: Duration) {
+        self.core.clock.advance(time);
+    }
+}
+
+/// Makes an [`Emulator`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct EmulatorBuilder {
+    personality: Personality,
+    drivers: Vec<String>,
+    members: Vec<String>,
+    with: Vec<String>,
+    without: Vec<String>,
+    state: Option<PathBuf>,
+}
+
+impl EmulatorBuilder {
+    /// Sets the drivers that pools may have. Default: `btrfs` and `dir`.
+    pub fn drivers<S: Into<String>>(mut self, drivers: impl IntoIterator<Item = S>) -> Self {
+        self.drivers = drivers.into_iter().map(Into::into).collect();
+        self.drivers.sort();
+        self
+    }
+
+    /// Makes it a cluster of these members, the first of which answers.
+    pub fn members<S: Into<String>>(mut self, members: impl IntoIterator<Item = S>) -> Self {
+        self.members = members.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds an API extension to those of the personality.
+    pub fn with_extension(mut self, extension: impl Into<String>) -> Self {
+        self.with.push(extension.into());
+        self
+    }
+
+    /// Takes an API extension away from the personality.
+    pub fn without_extension(mut self, extension: impl Into<String>) -> Self {
+        self.without.push(extension.into());
+        self
+    }
+
+    /// Keeps everything in a folder, which is empty or holds what an emulator of the same personality kept there.
+    pub fn state(mut self, folder: impl AsRef<Path>) -> Self {
+        self.state = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Makes the emulator.
+    ///
+    /// # Errors
+    /// No temporary folder can be made, or the folder of [`state`](Self::state) is not one to go on with: it belongs
+    /// to another personality or version, or to somebody else.
+    pub fn build(self) -> io::Result<Emulator> {
+        let mut extensions = self.personality.extensions();
+        self.with.iter().for_each(|extension| extensions.add(extension));
+        self.without.iter().for_each(|extension| extensions.remove(extension));
+        let database = fresh(&self.members);
+        let name = self.personality.name();
+        let (store, content) = match &self.state {
+            None => (Store::in_memory(database, name), Content::temporary()?),
+            Some(folder) => {
+                std::fs::create_dir_all(folder)?;
+                let folder = folder.canonicalize()?;
+                let store = Store::in_folder(&folder, database, name)?;
+                (store, Content::in_folder(folder.join("content")))
+            }
+        };
+        let behaviour = Arc::new(self.personality.behaviour());
+        let (clock, events) = (Arc::new(Clock::default()), Arc::new(Events::new()));
+        let operations = Operations::new(Arc::clone(&clock), Arc::clone(&events), Arc::clone(&behaviour));
+        let drivers = self.drivers;
+        let core = Core { behaviour, extensions, store, content, clock, events, operations, drivers };
+        Ok(Emulator { core: Arc::new(core) })
+    }
+}
+
+/// What every new server has.
+fn fresh(members: &[String]) -> Database {
+    let all = ["images", "networks", "networks.zones", "profiles", "storage.buckets", "storage.volumes"];
+    let config = all.map(|feature| (format!("features.{feature}"), "true".to_owned()));
+    let project = Project { description: "Default project".to_owned(), config: config.into() };
+    let profile = Profile { description: "Default profile".to_owned(), ..Profile::default() };
+    Database {
+        projects: BTreeMap::from([(DEFAULT.to_owned(), project)]),
+        profiles: BTreeMap::from([((DEFAULT.to_owned(), DEFAULT.to_owned()), profile)]),
+        members: members.to_vec(),
+        ..Database::default()
+    }
+}

@@ -1,0 +1,56 @@
+//! An LXD or Incus server for storage, embedded: to try a client, to test it, and to break it.
+//!
+//! It serves the storage API statefully and needs neither LXD nor root: pools and volumes are entries of a database,
+//! the content of volumes is files in a folder. What it answers is compared with the live servers.
+//!
+//! # Three ways in
+//!
+//! | way | how |
+//! |---|---|
+//! | in process | [`Emulator::transport`] is a transport for `lxd_storage::Client::new`: no socket at all |
+//! | Unix socket | [`Emulator::listen_unix`] |
+//!
+//! # Personalities
+//!
+//! A [`Personality`] sets the API extensions and the habits that no extension tells: LXD 5.0.2, LXD 6.8 with its
+//! asynchronous writes, and Incus 6.0.4.
+
+#![allow(dead_code, reason = "a part of the state and of the habits is for endpoints that follow")]
+
+mod api;
+mod call;
+mod clock;
+mod config;
+mod content;
+mod core;
+mod decode;
+mod emulator;
+mod envelope;
+mod etag;
+mod events;
+mod failure;
+mod gojson;
+mod in_process;
+mod json_syntax;
+mod keys;
+#[cfg(feature = "unix")]
+mod listeners;
+mod names;
+mod operation_view;
+mod operations;
+mod personality;
+mod route;
+mod scope;
+mod service;
+mod state;
+mod store;
+mod upgrade;
+mod volume_view;
+
+#[cfg(feature = "unix")]
+pub use self::listeners::UnixListener;
+pub use self::{
+    emulator::{Emulator, EmulatorBuilder},
+    in_process::InProcess,
+    personality::Personality,
+};

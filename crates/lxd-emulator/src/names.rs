@@ -1,0 +1,63 @@
+//! URLs of objects, as each server writes them.
+
+use crate::{
+    core::Core,
+    route::{path_escaped, query_escaped},
+    state::{DEFAULT, Database, VolumeKey},
+};
+
+/// A name in the URL of a volume.
+fn volume_segment(core: &Core, name: &str) -> String {
+    let once = path_escaped(name);
+    if core.behaviour.urls_encoded_twice { path_escaped(&once) } else { once }
+}
+
+/// `?project=` and `?target=`, where they say something.
+fn scope(database: &Database, project: &str, member: &str) -> String {
+    scope_of(project, if database.members.is_empty() { "" } else { member })
+}
+
+fn scope_of(project: &str, member: &str) -> String {
+    let mut parts = Vec::new();
+    if project != DEFAULT && !project.is_empty() {
+        parts.push(format!("project={}", query_escaped(project)));
+    }
+    if !member.is_empty() {
+        parts.push(format!("target={}", query_escaped(member)));
+    }
+    if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
+}
+
+/// A volume in `Location`.
+pub(crate) fn volume(core: &Core, key: &VolumeKey) -> String {
+    core.store.read(|database| volume_in(core, database, key))
+}
+
+/// The same in lists and `used_by`.
+pub(crate) fn volume_in(core: &Core, database: &Database, key: &VolumeKey) -> String {
+    let (kind, name) = (key.kind.name(), volume_segment(core, &key.name));
+    let scope = scope(database, &key.project, &key.member);
+    format!("/1.0/storage-pools/{}/volumes/{kind}/{name}{scope}", path_escaped(&key.pool))
+}
+
+/// A snapshot among volumes.
+pub(crate) fn snapshot_in(core: &Core, database: &Database, key: &VolumeKey, snapshot: &str) -> String {
+    let (kind, name) = (key.kind.name(), volume_segment(core, &key.name));
+    let snapshot = volume_segment(core, snapshot);
+    let scope = scope(database, &key.project, &key.member);
+    format!(
+        "/1.0/storage-pools/{}/volumes/{kind}/{name}/snapshots/{snapshot}{scope}",
+        path_escaped(&key.pool)
+    )
+}
+
+/// What lifecycle events call a volume: by the name among servers, and never meant to be followed.
+pub(crate) fn event_source(key: &VolumeKey, after: &str) -> String {
+    let internal = path_escaped(&crate::content::internal_name(key));
+    let scope = scope_of(&key.project, "");
+    format!(
+        "/1.0/storage-pools/{}/volumes/{}/{internal}{after}{scope}",
+        path_escaped(&key.pool),
+        key.kind.name()
+    )
+}

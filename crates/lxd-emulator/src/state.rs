@@ -1,0 +1,225 @@
+//! The database: everything that the server knows, under one lock.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{clock::Moment, config::Config};
+
+/// The project that is always there.
+pub(crate) const DEFAULT: &str = "default";
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Database {
+    pub(crate) config: Config,
+    pub(crate) projects: BTreeMap<String, Project>,
+    pub(crate) pools: BTreeMap<String, Pool>,
+    #[serde(with = "pairs")]
+    pub(crate) volumes: BTreeMap<VolumeKey, Volume>,
+    #[serde(with = "pairs")]
+    pub(crate) buckets: BTreeMap<BucketKey, Bucket>,
+    /// By project and name.
+    #[serde(with = "pairs")]
+    pub(crate) instances: BTreeMap<(String, String), Instance>,
+    /// By project and name.
+    #[serde(with = "pairs")]
+    pub(crate) profiles: BTreeMap<(String, String), Profile>,
+    /// By fingerprint.
+    pub(crate) certificates: BTreeMap<String, Certificate>,
+    /// Empty where the server is no cluster.
+    pub(crate) members: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Project {
+    pub(crate) description: String,
+    pub(crate) config: Config,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Pool {
+    pub(crate) driver: String,
+    pub(crate) description: String,
+    /// What all members share.
+    pub(crate) config: Config,
+    /// What each member has of its own; alone, the server is a member named `none`.
+    pub(crate) local: BTreeMap<String, Config>,
+    pub(crate) status: PoolStatus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum PoolStatus {
+    Pending,
+    Created,
+}
+
+impl PoolStatus {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Created => "Created",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum VolumeKind {
+    Container,
+    Image,
+    Custom,
+    VirtualMachine,
+}
+
+impl VolumeKind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Image => "image",
+            Self::Custom => "custom",
+            Self::VirtualMachine => "virtual-machine",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::Container, Self::Image, Self::Custom, Self::VirtualMachine]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+}
+
+/// Which volume: names are unique by pool, project, type and member.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct VolumeKey {
+    pub(crate) pool: String,
+    pub(crate) project: String,
+    pub(crate) kind: VolumeKind,
+    pub(crate) name: String,
+    /// The member that has it; `none` on a server alone, empty where all members reach it.
+    pub(crate) member: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Volume {
+    pub(crate) description: String,
+    pub(crate) config: Config,
+    pub(crate) content_type: ContentType,
+    pub(crate) created_at: Option<Moment>,
+    /// In the order of their creation.
+    pub(crate) snapshots: Vec<Snapshot>,
+    pub(crate) backups: Vec<Backup>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ContentType {
+    Filesystem,
+    Block,
+    Iso,
+}
+
+impl ContentType {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Filesystem => "filesystem",
+            Self::Block => "block",
+            Self::Iso => "iso",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) config: Config,
+    pub(crate) created_at: Option<Moment>,
+    pub(crate) expires_at: Option<Moment>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Backup {
+    pub(crate) name: String,
+    pub(crate) created_at: Option<Moment>,
+    pub(crate) expires_at: Option<Moment>,
+    pub(crate) volume_only: bool,
+    pub(crate) optimized_storage: bool,
+    pub(crate) compression_algorithm: String,
+}
+
+/// Which bucket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct BucketKey {
+    pub(crate) pool: String,
+    pub(crate) project: String,
+    pub(crate) name: String,
+    /// As in [`VolumeKey`].
+    pub(crate) member: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Bucket {
+    pub(crate) description: String,
+    pub(crate) config: Config,
+    pub(crate) created_at: Option<Moment>,
+    pub(crate) keys: BTreeMap<String, AccessKey>,
+    pub(crate) backups: Vec<Backup>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AccessKey {
+    pub(crate) description: String,
+    pub(crate) role: String,
+    pub(crate) access_key: String,
+    pub(crate) secret_key: String,
+}
+
+/// Devices of an instance or a profile.
+pub(crate) type Devices = BTreeMap<String, Config>;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Instance {
+    pub(crate) kind: VolumeKind,
+    pub(crate) description: String,
+    pub(crate) config: Config,
+    pub(crate) devices: Devices,
+    pub(crate) profiles: Vec<String>,
+    pub(crate) ephemeral: bool,
+    pub(crate) location: String,
+    pub(crate) created_at: Option<Moment>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Profile {
+    pub(crate) description: String,
+    pub(crate) config: Config,
+    pub(crate) devices: Devices,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Certificate {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) description: String,
+    pub(crate) restricted: bool,
+    pub(crate) projects: Vec<String>,
+    pub(crate) pem: String,
+}
+
+/// Maps whose keys are no text, as lists of pairs.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<K, V>, D::Error> {
+        Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}

@@ -1,0 +1,108 @@
+//! Volumes as JSON, and who uses them.
+
+use serde::Serialize;
+
+use crate::{
+    clock,
+    config::Config,
+    core::Core,
+    route::{path_escaped, query_escaped},
+    scope::volume_project,
+    state::{DEFAULT, Database, Devices, Snapshot, Volume, VolumeKey, VolumeKind},
+};
+
+/// A volume, or a snapshot among volumes.
+#[derive(Debug, Serialize)]
+pub(crate) struct View {
+    pub(crate) config: Config,
+    pub(crate) description: String,
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) used_by: Vec<String>,
+    pub(crate) location: String,
+    pub(crate) content_type: &'static str,
+    pub(crate) project: String,
+    pub(crate) created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pool: Option<String>,
+}
+
+impl View {
+    pub(crate) fn of(core: &Core, database: &Database, key: &VolumeKey, volume: &Volume) -> Self {
+        Self {
+            config: volume.config.clone(),
+            description: volume.description.clone(),
+            name: key.name.clone(),
+            kind: key.kind.name(),
+            used_by: used_by(database, key),
+            location: key.member.clone(),
+            content_type: volume.content_type.name(),
+            project: key.project.clone(),
+            created_at: clock::text(volume.created_at),
+            pool: core.has("storage_volumes_all").then(|| key.pool.clone()),
+        }
+    }
+
+    pub(crate) fn of_snapshot(core: &Core, key: &VolumeKey, volume: &Volume, snapshot: &Snapshot) -> Self {
+        Self {
+            config: snapshot.config.clone(),
+            description: snapshot.description.clone(),
+            name: format!("{}/{}", key.name, snapshot.name),
+            kind: key.kind.name(),
+            used_by: Vec::new(),
+            location: key.member.clone(),
+            content_type: volume.content_type.name(),
+            project: key.project.clone(),
+            created_at: clock::text(snapshot.created_at),
+            pool: core.has("storage_volumes_all").then(|| key.pool.clone()),
+        }
+    }
+}
+
+/// What a volume's ETag is made of.
+pub(crate) fn recipe(key: &VolumeKey, volume: &Volume) -> (String, &'static str, Config) {
+    (key.name.clone(), key.kind.name(), volume.config.clone())
+}
+
+/// The URLs of instances and profiles that have a custom volume as a device, or of the instance whose volume it is.
+pub(crate) fn used_by(database: &Database, key: &VolumeKey) -> Vec<String> {
+    if key.kind != VolumeKind::Custom {
+        return match key.kind {
+            VolumeKind::Image => vec![format!("/1.0/images/{}", key.name)],
+            _ => vec![url("instances", &key.project, &key.name)],
+        };
+    }
+    let sees = |project: &str| {
+        volume_project(database, project, VolumeKind::Custom).is_ok_and(|project| project == key.project)
+    };
+    let instances = database.instances.iter().filter(|((project, _), instance)| {
+        sees(project)
+            && (attaches(&instance.devices, key)
+                || instance.profiles.iter().any(|profile| {
+                    let profile = crate::scope::profile(database, project, profile);
+                    profile.is_some_and(|profile| attaches(&profile.devices, key))
+                }))
+    });
+    let profiles = database
+        .profiles
+        .iter()
+        .filter(|((project, _), profile)| sees(project) && attaches(&profile.devices, key));
+    let instances = instances.map(|((project, name), _)| url("instances", project, name));
+    let profiles = profiles.map(|((project, name), _)| url("profiles", project, name));
+    profiles.chain(instances).collect()
+}
+
+fn attaches(devices: &Devices, key: &VolumeKey) -> bool {
+    devices.values().any(|device| {
+        let is = |field: &str, value: &str| device.get(field).is_some_and(|one| one == value);
+        let source = device.get("source").map_or("", |source| source.split('/').next().unwrap_or_default());
+        is("type", "disk") && is("pool", &key.pool) && source == key.name
+    })
+}
+
+fn url(kind: &str, project: &str, name: &str) -> String {
+    let scope =
+        if project == DEFAULT { String::new() } else { format!("?project={}", query_escaped(project)) };
+    format!("/1.0/{kind}/{}{scope}", path_escaped(name))
+}

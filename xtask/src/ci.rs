@@ -28,7 +28,7 @@ const FEATURES: [(&str, &[&str]); 5] = [
     ("lxd-transport", &["unix", "tls", "ring", "aws-lc-rs", "system-roots", "tower"]),
     ("lxd-storage", &["unix", "tls", "blocking"]),
     ("lxd-remotes", &[]),
-    ("lxd-emulator", &["unix"]),
+    ("lxd-emulator", &["unix", "tls", "program"]),
 ];
 
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {

@@ -1,9 +1,19 @@
 //! The endpoints, a file for each area.
 
+pub(crate) mod certificates;
+pub(crate) mod cluster;
 pub(crate) mod events;
+pub(crate) mod instances;
 pub(crate) mod operations;
 pub(crate) mod pools;
+pub(crate) mod profiles;
+pub(crate) mod projects;
 pub(crate) mod server;
+pub(crate) mod server_config;
+pub(crate) mod snapshots;
 pub(crate) mod volume_change;
+pub(crate) mod volume_copy;
 pub(crate) mod volume_create;
+pub(crate) mod volume_move;
+pub(crate) mod volume_state;
 pub(crate) mod volumes;

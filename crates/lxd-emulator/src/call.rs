@@ -29,6 +29,9 @@ const JSON_MAX: usize = 64 << 20;
 pub(crate) enum Caller {
     /// Over a Unix socket or in process.
     Local,
+    /// Over TLS, by the certificate that was shown, in DER.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody comes over TLS"))]
+    Remote { certificate: Option<Vec<u8>>, address: String },
 }
 
 pub(crate) struct Call {
@@ -101,15 +104,20 @@ impl Call {
                 protocol: "unix".to_owned(),
                 address: "@".to_owned(),
             },
+            Caller::Remote { certificate, address } => Requestor {
+                username: certificate.as_deref().map(crate::trust::fingerprint).unwrap_or_default(),
+                protocol: "tls".to_owned(),
+                address: address.clone(),
+            },
         }
     }
 
     /// What an operation for this request starts from.
-    pub(crate) fn plan(&self, class: Class, description: &'static str, project: &str) -> Plan {
+    pub(crate) fn plan(&self, description: &'static str) -> Plan {
         Plan {
-            class,
+            class: Class::Task,
             description,
-            project: project.to_owned(),
+            project: self.project().to_owned(),
             resources: std::collections::BTreeMap::new(),
             metadata: serde_json::Map::new(),
             may_cancel: false,

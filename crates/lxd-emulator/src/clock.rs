@@ -52,6 +52,48 @@ pub(crate) fn text(moment: Option<Moment>) -> String {
     moment.map_or_else(|| ZERO_TIME.to_owned(), |moment| moment.to_string())
 }
 
+/// A time so much later as a lifespan says, by the calendar as Go's `AddDate` counts; `None` for no lifespan at all.
+pub(crate) fn after(now: Moment, lifespan: lxd_types::Lifespan) -> Option<Moment> {
+    if lifespan == lxd_types::Lifespan::new() {
+        return None;
+    }
+    const DAY: u64 = 86_400;
+    let months = lifespan.years().checked_mul(12)?.checked_add(lifespan.months())?;
+    let days = lifespan.weeks().checked_mul(7)?.checked_add(lifespan.days())?;
+    let seconds = lifespan.hours().checked_mul(3600)?.checked_add(lifespan.minutes().checked_mul(60)?)?;
+    let (today, of_day) =
+        (now.0.div_euclid(1_000_000_000 * 86_400), now.0.rem_euclid(1_000_000_000 * 86_400));
+    let (year, month, day) = civil(today);
+    let month = i64::from(month) - 1 + i64::try_from(months).ok()?;
+    let first = days_from_civil(year + month.div_euclid(12), u32::try_from(month.rem_euclid(12)).ok()? + 1);
+    let moved = first + i64::from(day) - 1;
+    let since = moved.checked_mul(1_000_000_000 * 86_400)?.checked_add(of_day)?;
+    Some(Moment(since).plus(Duration::from_secs(days.checked_mul(DAY)?.checked_add(seconds)?)))
+}
+
+/// Year, month and day of a day counted from 1970-01-01.
+fn civil(days: i64) -> (i64, u32, u32) {
+    let mut year = 1970 + days.div_euclid(366);
+    while days_from_civil(year + 1, 1) <= days {
+        year += 1;
+    }
+    let mut month = 1;
+    while month < 12 && days_from_civil(year, month + 1) <= days {
+        month += 1;
+    }
+    (year, month, u32::try_from(days - days_from_civil(year, month)).unwrap_or_default() + 1)
+}
+
+/// The first day of a month, counted from 1970-01-01.
+fn days_from_civil(year: i64, month: u32) -> i64 {
+    let before = year - 1;
+    let leap_days = |year: i64| year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let leap = leap_days(year) - leap_days(before);
+    let lengths = [31, 28 + leap, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let months: i64 = lengths.iter().take(month as usize - 1).sum();
+    before * 365 + leap_days(before) - (1969 * 365 + leap_days(1969)) + months
+}
+
 /// Where the time comes from.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
@@ -87,6 +129,16 @@ mod tests {
         assert_eq!(clock.now(), before);
         clock.advance(Duration::from_secs(60));
         assert_eq!(clock.now(), before.plus(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn lifespans_are_counted_by_the_calendar() {
+        let at = |text: &str| Moment::parse(text).unwrap().unwrap();
+        let after = |from: &str, span: &str| after(at(from), span.parse().unwrap()).unwrap();
+        assert_eq!(after("2024-01-31T10:00:00Z", "1m"), at("2024-03-02T10:00:00Z"));
+        assert_eq!(after("2026-12-25T00:00:00Z", "1w 1H"), at("2027-01-01T01:00:00Z"));
+        assert_eq!(after("2024-02-29T00:00:00Z", "1y"), at("2025-03-01T00:00:00Z"));
+        assert_eq!(super::after(at("2024-02-29T00:00:00Z"), lxd_types::Lifespan::new()), None);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Core {
     pub(crate) operations: Operations,
     /// Names of the drivers that pools may have.
     pub(crate) drivers: Vec<String>,
+    #[cfg(feature = "tls")]
+    pub(crate) certificate: crate::tls::ServerCertificate,
 }
 
 impl Core {
@@ -36,6 +38,33 @@ impl Core {
     /// The member that answers: the first of a cluster, or the server alone.
     pub(crate) fn here(&self, database: &Database) -> String {
         database.members.first().map_or_else(|| ALONE.to_owned(), Clone::clone)
+    }
+
+    /// The server's certificate; empty where it cannot listen for HTTPS.
+    pub(crate) fn certificate_pem(&self) -> &str {
+        #[cfg(feature = "tls")]
+        return &self.certificate.pem;
+        #[cfg(not(feature = "tls"))]
+        return "";
+    }
+
+    /// The fingerprint of the same.
+    pub(crate) fn certificate_fingerprint(&self) -> String {
+        #[cfg(feature = "tls")]
+        return self.certificate.fingerprint();
+        #[cfg(not(feature = "tls"))]
+        return String::new();
+    }
+
+    /// The name that a server has in texts.
+    pub(crate) fn brand(&self) -> &'static str {
+        if self.behaviour.incus { "Incus" } else { "LXD" }
+    }
+
+    /// Where a member listens, as `/1.0/cluster/members` says.
+    pub(crate) fn address(&self, database: &Database, index: usize) -> String {
+        let listening = database.config.get("core.https_address").filter(|_| index == 0);
+        listening.cloned().unwrap_or_else(|| format!("127.0.1.{}:8443", index + 1))
     }
 
     /// Says that somebody did something to an object.

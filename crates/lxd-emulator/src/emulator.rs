@@ -16,6 +16,7 @@ use crate::{
     events::Events,
     in_process::InProcess,
     operations::Operations,
+    personality::Extensions,
     state::{DEFAULT, Database, Profile, Project, VolumeKey, VolumeKind},
     store::Store,
 };
@@ -153,32 +154,53 @@ impl EmulatorBuilder {
         let mut extensions = self.personality.extensions();
         self.with.iter().for_each(|extension| extensions.add(extension));
         self.without.iter().for_each(|extension| extensions.remove(extension));
-        let database = fresh(&self.members);
+        let behaviour = Arc::new(self.personality.behaviour());
+        let database = fresh(&self.members, &extensions, behaviour.incus);
         let name = self.personality.name();
+        #[cfg(feature = "tls")]
+        let mut certificate = None;
         let (store, content) = match &self.state {
             None => (Store::in_memory(database, name), Content::temporary()?),
             Some(folder) => {
                 std::fs::create_dir_all(folder)?;
                 let folder = folder.canonicalize()?;
                 let store = Store::in_folder(&folder, database, name)?;
+                #[cfg(feature = "tls")]
+                {
+                    certificate = Some(crate::tls::ServerCertificate::in_folder(&folder)?);
+                }
                 (store, Content::in_folder(folder.join("content")))
             }
         };
-        let behaviour = Arc::new(self.personality.behaviour());
         let (clock, events) = (Arc::new(Clock::default()), Arc::new(Events::new()));
         let operations = Operations::new(Arc::clone(&clock), Arc::clone(&events), Arc::clone(&behaviour));
         let drivers = self.drivers;
-        let core = Core { behaviour, extensions, store, content, clock, events, operations, drivers };
+        let core = Core {
+            behaviour,
+            extensions,
+            store,
+            content,
+            clock,
+            events,
+            operations,
+            drivers,
+            #[cfg(feature = "tls")]
+            certificate: certificate.map_or_else(crate::tls::ServerCertificate::generate, Ok)?,
+        };
         Ok(Emulator { core: Arc::new(core) })
     }
 }
 
 /// What every new server has.
-fn fresh(members: &[String]) -> Database {
-    let all = ["images", "networks", "networks.zones", "profiles", "storage.buckets", "storage.volumes"];
-    let config = all.map(|feature| (format!("features.{feature}"), "true".to_owned()));
-    let project = Project { description: "Default project".to_owned(), config: config.into() };
-    let profile = Profile { description: "Default profile".to_owned(), ..Profile::default() };
+fn fresh(members: &[String], extensions: &Extensions, incus: bool) -> Database {
+    let mut features = vec!["images", "networks", "profiles", "storage.volumes"];
+    if extensions.has("storage_buckets") {
+        features.extend(["networks.zones", "storage.buckets"]);
+    }
+    let config = features.into_iter().map(|feature| (format!("features.{feature}"), "true".to_owned()));
+    let brand = if incus { "Incus" } else { "LXD" };
+    let project = Project { description: format!("Default {brand} project"), config: config.collect() };
+    let profile = Profile { description: format!("Default {brand} profile"), ..Profile::default() };
     Database {
         projects: BTreeMap::from([(DEFAULT.to_owned(), project)]),
         profiles: BTreeMap::from([((DEFAULT.to_owned(), DEFAULT.to_owned()), profile)]),

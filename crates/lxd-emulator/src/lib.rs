@@ -8,7 +8,10 @@
 //! | way | how |
 //! |---|---|
 //! | in process | [`Emulator::transport`] is a transport for `lxd_storage::Client::new`: no socket at all |
-//! | Unix socket | [`Emulator::listen_unix`] |
+//! | Unix socket, feature `unix` | `Emulator::listen_unix` |
+//! | HTTPS with client certificates, feature `tls` | `Emulator::listen_tls` |
+//!
+//! Tools that are not written in Rust get the program `lxd-emulator --socket PATH | --listen ADDRESS`.
 //!
 //! # Personalities
 //!
@@ -21,9 +24,12 @@ mod api;
 mod call;
 mod clock;
 mod config;
+#[cfg(any(feature = "unix", feature = "tls"))]
+mod connection;
 mod content;
 mod core;
 mod decode;
+mod devices;
 mod emulator;
 mod envelope;
 mod etag;
@@ -39,16 +45,23 @@ mod names;
 mod operation_view;
 mod operations;
 mod personality;
+mod projects;
 mod route;
 mod scope;
 mod service;
+mod snapshot_name;
 mod state;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
+mod trust;
 mod upgrade;
 mod volume_view;
 
 #[cfg(feature = "unix")]
 pub use self::listeners::UnixListener;
+#[cfg(feature = "tls")]
+pub use self::tls::TlsListener;
 pub use self::{
     emulator::{Emulator, EmulatorBuilder},
     in_process::InProcess,

@@ -1,4 +1,4 @@
-//! The way in by a socket: connections accepted, served by hyper, and ended with their listener.
+//! The way in by a Unix socket: connections accepted, and ended with their listener.
 
 use std::{
     fs, io,
@@ -7,17 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use lxd_transport::{Body, Io};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{UnixListener as TokioListener, UnixStream},
-    task::JoinSet,
-};
+use tokio::{net::UnixListener as TokioListener, task::JoinSet};
 
-use crate::{Emulator, call::Caller, core::Core, service, upgrade::Takeover};
+use crate::{Emulator, call::Caller, connection::connection};
 
 /// Longer paths no socket can have, on any Unix that matters.
 const PATH_MAX: usize = 107;
@@ -38,7 +30,7 @@ impl Emulator {
             loop {
                 tokio::select! {
                     accepted = listener.accept() => match accepted {
-                        Ok((stream, _)) => drop(connections.spawn(serve(stream, Arc::clone(&core), Caller::Local))),
+                        Ok((stream, _)) => drop(connections.spawn(connection(stream, Arc::clone(&core), Caller::Local))),
                         // Out of file descriptors, as a rule: others have to be closed first.
                         Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
                     },
@@ -94,44 +86,4 @@ impl Drop for UnixListener {
         // Somebody may have taken it away already.
         let _ = fs::remove_file(&self.path);
     }
-}
-
-/// Serves one connection to its end.
-async fn serve(stream: UnixStream, core: Arc<Core>, caller: Caller) {
-    connection(stream, core, caller).await;
-}
-
-/// Serves HTTP on a stream.
-pub(crate) async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    core: Arc<Core>,
-    caller: Caller,
-) {
-    let service = hyper::service::service_fn(|request: Request<Incoming>| {
-        let (core, caller) = (Arc::clone(&core), caller.clone());
-        async move { Ok::<_, std::convert::Infallible>(respond(&core, request, caller).await) }
-    });
-    let serving = hyper::server::conn::http1::Builder::new()
-        .title_case_headers(true)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    // What breaks a connection is the client's affair.
-    let _ = serving.await;
-}
-
-async fn respond(core: &Arc<Core>, mut request: Request<Incoming>, caller: Caller) -> Response<Body> {
-    let upgrade = hyper::upgrade::on(&mut request);
-    let takeover = Takeover::new();
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(takeover.clone());
-    let response = service::answer(core, request, caller).await;
-    if let Some(user) = takeover.user() {
-        tokio::spawn(async move {
-            if let Ok(upgraded) = upgrade.await {
-                let io: Box<dyn Io> = Box::new(TokioIo::new(upgraded));
-                user(io).await;
-            }
-        });
-    }
-    response
 }

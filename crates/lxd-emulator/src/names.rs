@@ -33,11 +33,27 @@ pub(crate) fn volume(core: &Core, key: &VolumeKey) -> String {
     core.store.read(|database| volume_in(core, database, key))
 }
 
+/// The `Location` after a new name, which old servers give without the member.
+pub(crate) fn renamed(core: &Core, key: &VolumeKey) -> String {
+    if core.behaviour.urls_encoded_twice {
+        let name = volume_segment(core, &key.name);
+        let scope = scope_of(&key.project, "");
+        format!("/1.0/storage-pools/{}/volumes/{}/{name}{scope}", path_escaped(&key.pool), key.kind.name())
+    } else {
+        volume(core, key)
+    }
+}
+
 /// The same in lists and `used_by`.
 pub(crate) fn volume_in(core: &Core, database: &Database, key: &VolumeKey) -> String {
     let (kind, name) = (key.kind.name(), volume_segment(core, &key.name));
     let scope = scope(database, &key.project, &key.member);
     format!("/1.0/storage-pools/{}/volumes/{kind}/{name}{scope}", path_escaped(&key.pool))
+}
+
+/// A snapshot in operations.
+pub(crate) fn snapshot(core: &Core, key: &VolumeKey, snapshot: &str) -> String {
+    core.store.read(|database| snapshot_in(core, database, key, snapshot))
 }
 
 /// A snapshot among volumes.

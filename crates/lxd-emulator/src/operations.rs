@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     clock::{Clock, Moment},
+    core::Core,
     events::{Events, Requestor},
     failure::Failure,
     operation_view::View,
@@ -86,6 +87,44 @@ pub(crate) struct Plan {
     pub(crate) may_cancel: bool,
     pub(crate) location: String,
     pub(crate) requestor: Option<Requestor>,
+}
+
+impl Plan {
+    /// Says which objects it is about, in the way of each server: the newest by one URL in the metadata, Incus by
+    /// resources, and old ones by a resource with a URL that leads nowhere.
+    pub(crate) fn about(
+        mut self,
+        core: &Core,
+        resources: &[(&str, &str)],
+        old: (&str, &str),
+        entity_url: &str,
+    ) -> Self {
+        let mut add = |kind: &str, url: &str| {
+            self.resources.entry(kind.to_owned()).or_default().push(url.to_owned());
+        };
+        if core.has("operation_metadata_entity_url") {
+            self.metadata.insert("entity_url".to_owned(), entity_url.into());
+        } else if core.behaviour.raw_operation_urls {
+            if !old.0.is_empty() {
+                add(old.0, old.1);
+            }
+        } else {
+            resources.iter().for_each(|(kind, url)| add(kind, url));
+        }
+        self
+    }
+
+    /// Makes it one of another class.
+    pub(crate) fn of_class(mut self, class: Class) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// Makes it one of another project; an empty one is the whole server.
+    pub(crate) fn of_project(mut self, project: &str) -> Self {
+        project.clone_into(&mut self.project);
+        self
+    }
 }
 
 /// What is known of an operation at some time.

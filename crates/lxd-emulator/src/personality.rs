@@ -52,6 +52,9 @@ impl Personality {
                 pool_etag_has_description: false,
                 empty_used_by_is_null: true,
                 pools_list_snapshots: true,
+                untrusted: "not authorized",
+                no_usage_is_error: true,
+                missing_volumes_have_no_snapshots: true,
                 empty_resources_are_null: true,
                 raw_operation_urls: true,
                 wait_failure_is_error: false,
@@ -69,6 +72,9 @@ impl Personality {
                 pool_etag_has_description: true,
                 empty_used_by_is_null: false,
                 pools_list_snapshots: false,
+                untrusted: "You must be authenticated",
+                no_usage_is_error: false,
+                missing_volumes_have_no_snapshots: false,
                 empty_resources_are_null: false,
                 raw_operation_urls: false,
                 wait_failure_is_error: true,
@@ -86,6 +92,9 @@ impl Personality {
                 pool_etag_has_description: true,
                 empty_used_by_is_null: false,
                 pools_list_snapshots: false,
+                untrusted: "not authorized",
+                no_usage_is_error: false,
+                missing_volumes_have_no_snapshots: false,
                 empty_resources_are_null: false,
                 raw_operation_urls: false,
                 wait_failure_is_error: true,
@@ -111,6 +120,12 @@ pub(crate) struct Behaviour {
     pub(crate) pool_etag_has_description: bool,
     /// What uses a pool includes snapshots.
     pub(crate) pools_list_snapshots: bool,
+    /// Snapshots of a volume that isn't there are an empty list.
+    pub(crate) missing_volumes_have_no_snapshots: bool,
+    /// The state of a volume whose driver can't tell it is an error.
+    pub(crate) no_usage_is_error: bool,
+    /// What callers without trust are told.
+    pub(crate) untrusted: &'static str,
     /// An unused pool says `null`, and so does an operation without resources.
     pub(crate) empty_used_by_is_null: bool,
     pub(crate) empty_resources_are_null: bool,

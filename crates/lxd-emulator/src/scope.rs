@@ -120,11 +120,15 @@ pub(crate) fn locate<'a>(
         };
         database.volumes.get_key_value(&key)
     });
-    let (key, volume) = found.next().ok_or_else(no_volume)?;
+    let (key, volume) = found.next().ok_or_else(|| match target {
+        // Where a member is named the request goes there, and it says so in its own words.
+        Some(_) if !database.members.is_empty() && !remote => Failure::not_found("Storage volume not found"),
+        _ => no_volume(),
+    })?;
     if found.next().is_some() {
-        return Err(Failure::conflict(
-            "Storage volume found on more than one cluster member. Please target a specific member",
-        ));
+        return Err(Failure::internal(format!(
+            "More than one cluster member has a volume named {name:?}. Please target a specific member"
+        )));
     }
     Ok((key.clone(), volume))
 }
@@ -143,4 +147,14 @@ pub(crate) fn profile<'a>(
     let own = crate::config::is_true(known.config.get("features.profiles"));
     let project = if own { project } else { DEFAULT };
     database.profiles.get(&(project.to_owned(), name.to_owned()))
+}
+
+/// What drivers say of a volume or snapshot that is not there.
+pub(crate) fn gone(key: &VolumeKey, name: &str) -> Failure {
+    Failure::not_found(format!(
+        "Storage volume {name:?} in project {:?} of type {:?} does not exist on pool {:?}: Storage volume not found",
+        key.project,
+        key.kind.name(),
+        key.pool
+    ))
 }

@@ -35,13 +35,53 @@ pub(crate) async fn answer(core: &Arc<Core>, request: Request<Body>, caller: Cal
 
 async fn handle(call: Call, segments: &[&str]) -> Result<Reply, Failure> {
     let method = call.method.clone();
+    call.check_trust(segments)?;
     match (method.as_str(), segments) {
         ("GET", [""]) => Reply::of(&["/1.0"]),
         (_, ["1.0", "storage-pools", rest @ ..]) => pools(call, method.as_str(), rest).await,
         ("GET", ["1.0"]) => api::server::get(&call),
+        ("PUT" | "PATCH", ["1.0"]) => api::server_config::update(call).await,
+        (
+            _,
+            ["1.0", area @ ("certificates" | "projects" | "profiles" | "instances" | "cluster"), rest @ ..],
+        ) => others(call, method.as_str(), area, rest).await,
         (_, ["1.0", "operations", rest @ ..]) => operations(call, method.as_str(), rest).await,
         ("GET", ["1.0", "events"]) => api::events::listen(call),
         (_, [""] | ["1.0"] | ["1.0", "events"]) => Err(not_implemented()),
+        _ => Err(no_route()),
+    }
+}
+
+async fn others(call: Call, method: &str, area: &str, rest: &[&str]) -> Result<Reply, Failure> {
+    match (area, method, rest) {
+        ("certificates", "GET", []) => api::certificates::list(&call),
+        ("certificates", "POST", []) => api::certificates::create(call).await,
+        ("certificates", "GET", [print]) => api::certificates::get(&call, print),
+        ("certificates", "PUT" | "PATCH", [print]) => api::certificates::update(call, print).await,
+        ("certificates", "DELETE", [print]) => api::certificates::delete(&call, print),
+        ("projects", "GET", []) => api::projects::list(&call),
+        ("projects", "POST", []) => api::projects::create(call).await,
+        ("projects", "GET", [name]) => api::projects::get(&call, name),
+        ("projects", "PUT" | "PATCH", [name]) => api::projects::update(call, name).await,
+        ("projects", "POST", [name]) => api::projects::rename(call, name).await,
+        ("projects", "DELETE", [name]) => api::projects::delete(&call, name),
+        ("profiles", "GET", []) => api::profiles::list(&call),
+        ("profiles", "POST", []) => api::profiles::create(call).await,
+        ("profiles", "GET", [name]) => api::profiles::get(&call, name),
+        ("profiles", "PUT" | "PATCH", [name]) => api::profiles::update(call, name).await,
+        ("profiles", "DELETE", [name]) => api::profiles::delete(&call, name),
+        ("instances", "GET", []) => api::instances::list(&call),
+        ("instances", "POST", []) => api::instances::create(call).await,
+        ("instances", "GET", [name]) => api::instances::get(&call, name),
+        ("instances", "PUT" | "PATCH", [name]) => api::instances::update(call, name).await,
+        ("instances", "DELETE", [name]) => api::instances::delete(&call, name),
+        ("cluster", "GET", []) => api::cluster::get(&call),
+        ("cluster", "GET", ["members"]) => api::cluster::members(&call),
+        ("cluster", "GET", ["members", name]) => api::cluster::member(&call, name),
+        ("cluster", "GET", ["members", name, "state"]) if call.core.has("cluster_member_state") => {
+            api::cluster::state(&call, name)
+        }
+        (_, _, [] | [_]) | ("cluster", _, ["members", _]) => Err(not_implemented()),
         _ => Err(no_route()),
     }
 }
@@ -80,9 +120,32 @@ async fn volumes(call: Call, method: &str, pool: &str, rest: &[&str]) -> Result<
         ("GET", [kind, name]) => api::volumes::get(&call, pool, kind, name),
         ("PUT", [kind, name]) => api::volume_change::put(call, pool, kind, name).await,
         ("PATCH", [kind, name]) => api::volume_change::patch(call, pool, kind, name).await,
-        ("POST", [kind, name]) => api::volume_change::post(call, pool, kind, name).await,
+        ("POST", [kind, name]) => api::volume_move::post(call, pool, kind, name).await,
         ("DELETE", [kind, name]) => api::volume_change::delete(call, pool, kind, name).await,
-        (_, [] | [_] | [_, _]) => Err(not_implemented()),
+        (_, [kind, name, "snapshots", rest @ ..]) => {
+            let volume = (pool, *kind, *name);
+            snapshots(call, method, volume, rest).await
+        }
+        ("GET", [kind, name, "state"]) => api::volume_state::get(&call, pool, kind, name),
+        (_, [] | [_] | [_, _] | [_, _, "state"]) => Err(not_implemented()),
+        _ => Err(no_route()),
+    }
+}
+
+async fn snapshots(
+    call: Call,
+    method: &str,
+    (pool, kind, name): (&str, &str, &str),
+    rest: &[&str],
+) -> Result<Reply, Failure> {
+    match (method, rest) {
+        ("GET", []) => api::snapshots::list(&call, pool, kind, name),
+        ("POST", []) => api::snapshots::create(call, pool, kind, name).await,
+        ("GET", [short]) => api::snapshots::get(&call, pool, kind, name, short),
+        ("PUT" | "PATCH", [short]) => api::snapshots::update(call, pool, kind, name, short).await,
+        ("POST", [short]) => api::snapshots::rename(call, pool, kind, name, short).await,
+        ("DELETE", [short]) => api::snapshots::delete(&call, pool, kind, name, short),
+        (_, [] | [_]) => Err(not_implemented()),
         _ => Err(no_route()),
     }
 }

@@ -6,9 +6,9 @@ use crate::{
     clock,
     config::Config,
     core::Core,
+    devices,
     route::{path_escaped, query_escaped},
-    scope::volume_project,
-    state::{DEFAULT, Database, Devices, Snapshot, Volume, VolumeKey, VolumeKind},
+    state::{DEFAULT, Database, Snapshot, Volume, VolumeKey, VolumeKind},
 };
 
 /// A volume, or a snapshot among volumes.
@@ -73,35 +73,13 @@ pub(crate) fn used_by(database: &Database, key: &VolumeKey) -> Vec<String> {
             _ => vec![url("instances", &key.project, &key.name)],
         };
     }
-    let sees = |project: &str| {
-        volume_project(database, project, VolumeKind::Custom).is_ok_and(|project| project == key.project)
-    };
-    let instances = database.instances.iter().filter(|((project, _), instance)| {
-        sees(project)
-            && (attaches(&instance.devices, key)
-                || instance.profiles.iter().any(|profile| {
-                    let profile = crate::scope::profile(database, project, profile);
-                    profile.is_some_and(|profile| attaches(&profile.devices, key))
-                }))
-    });
-    let profiles = database
-        .profiles
-        .iter()
-        .filter(|((project, _), profile)| sees(project) && attaches(&profile.devices, key));
-    let instances = instances.map(|((project, name), _)| url("instances", project, name));
-    let profiles = profiles.map(|((project, name), _)| url("profiles", project, name));
+    let profiles = devices::profiles(database, key).map(|(project, name)| url("profiles", project, name));
+    let instances = devices::instances(database, key).map(|(project, name)| url("instances", project, name));
     profiles.chain(instances).collect()
 }
 
-fn attaches(devices: &Devices, key: &VolumeKey) -> bool {
-    devices.values().any(|device| {
-        let is = |field: &str, value: &str| device.get(field).is_some_and(|one| one == value);
-        let source = device.get("source").map_or("", |source| source.split('/').next().unwrap_or_default());
-        is("type", "disk") && is("pool", &key.pool) && source == key.name
-    })
-}
-
-fn url(kind: &str, project: &str, name: &str) -> String {
+/// An object of a project.
+pub(crate) fn url(kind: &str, project: &str, name: &str) -> String {
     let scope =
         if project == DEFAULT { String::new() } else { format!("?project={}", query_escaped(project)) };
     format!("/1.0/{kind}/{}{scope}", path_escaped(name))

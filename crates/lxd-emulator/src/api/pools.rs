@@ -13,7 +13,7 @@ use crate::{
     etag,
     failure::Failure,
     keys, names,
-    operations::{Class, Plan},
+    operations::Plan,
     route::path_escaped,
     scope,
     state::{DEFAULT, Database, Pool, PoolStatus},
@@ -70,6 +70,16 @@ fn used_by(core: &Core, database: &Database, name: &str) -> Vec<String> {
             urls.extend(volume_view::used_by(database, key));
         }
     }
+    let on_it = |devices: &crate::state::Devices| {
+        devices.values().any(|device| {
+            device.get("type").is_some_and(|kind| kind == "disk")
+                && device.get("pool").is_some_and(|pool| pool == name)
+                && device.get("path").is_some_and(|path| path == "/")
+        })
+    };
+    let profiles = database.profiles.iter().filter(|(_, profile)| on_it(&profile.devices));
+    urls.extend(profiles.map(|((project, profile), _)| volume_view::url("profiles", project, profile)));
+    urls.sort();
     urls
 }
 
@@ -236,7 +246,7 @@ fn exists() -> Failure {
 }
 
 fn plan(call: &Call, description: &'static str) -> Plan {
-    call.plan(Class::Task, description, DEFAULT)
+    call.plan(description).of_project(DEFAULT)
 }
 
 /// `PUT` and `PATCH /1.0/storage-pools/POOL`.
@@ -323,26 +333,40 @@ pub(crate) async fn delete(call: Call, name: &str) -> Result<Reply, Failure> {
 /// `GET /1.0/storage-pools/POOL/resources`.
 pub(crate) fn resources(call: &Call, name: &str) -> Result<Reply, Failure> {
     let core = &call.core;
-    let (member, size) = core.store.read(|database| {
+    let member = core.store.read(|database| {
         let target = call.target(database)?;
-        let pool = scope::pool(database, name).map_err(|failure| Failure::internal(failure.text))?;
-        let member = target.unwrap_or_else(|| core.here(database));
-        let size = pool.local.get(&member).and_then(|config| config.get("size"));
-        Ok::<_, Failure>((member, size.and_then(|size| keys::size(size).ok())))
+        scope::pool(database, name).map_err(|failure| Failure::internal(failure.text))?;
+        Ok::<_, Failure>(target.unwrap_or_else(|| core.here(database)))
     })?;
-    let used = core.content.usage(&core.content.pool(name, &member));
-    let total = size.unwrap_or(TOTAL);
-    let inodes = if size.is_some() { (0, 0) } else { (1, 1 << 24) };
-    Reply::of(&serde_json::json!({
-        "space": space(used.max(FORMATTED), total),
-        "inodes": {"used": inodes.0, "total": inodes.1},
-    }))
+    Reply::of(&space_of(core, name, &member)?)
 }
 
 /// What a pool without a size of its own has, and what its file system takes for itself.
 const TOTAL: u64 = 256 << 30;
 const FORMATTED: u64 = 16 << 10;
 
-fn space(used: u64, total: u64) -> serde_json::Value {
-    serde_json::json!({"used": used, "total": total})
+/// How full something is.
+#[derive(Serialize)]
+pub(crate) struct Resources {
+    space: Amounts,
+    inodes: Amounts,
+}
+
+#[derive(Serialize)]
+struct Amounts {
+    used: u64,
+    total: u64,
+}
+
+/// What a member's part of a pool has and holds.
+pub(crate) fn space_of(core: &Core, name: &str, member: &str) -> Result<Resources, Failure> {
+    let size = core.store.read(|database| {
+        let local = scope::pool(database, name)?.local.get(member);
+        let size = local.and_then(|config| config.get("size"));
+        Ok::<_, Failure>(size.and_then(|size| keys::size(size).ok()))
+    })?;
+    let used = core.content.usage(&core.content.pool(name, member)).max(FORMATTED);
+    let inodes =
+        if size.is_some() { Amounts { used: 0, total: 0 } } else { Amounts { used: 1, total: 1 << 24 } };
+    Ok(Resources { space: Amounts { used, total: size.unwrap_or(TOTAL) }, inodes })
 }

@@ -5,10 +5,18 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{call::Call, config::Config, core::Core, envelope::Reply, failure::Failure, state::Database};
+use crate::{
+    call::{Call, Caller},
+    config::Config,
+    core::Core,
+    envelope::Reply,
+    failure::Failure,
+    state::Database,
+};
 
 #[derive(Serialize)]
 struct View<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<Map<String, Value>>,
     api_extensions: &'a [String],
     api_status: &'static str,
@@ -22,7 +30,8 @@ struct View<'a> {
     auth_user_method: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_certificate: Option<bool>,
-    environment: Environment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<Environment>,
 }
 
 #[derive(Serialize)]
@@ -68,39 +77,36 @@ struct Driver {
 /// `GET /1.0`.
 pub(crate) fn get(call: &Call) -> Result<Reply, Failure> {
     let core = &call.core;
-    call.core.store.read(|database| {
+    let trusted = call.is_trusted();
+    core.store.read(|database| {
         call.target(database)?;
-        let config = shown_config(&database.config);
         let requestor = call.requestor();
-        let auth_user = core.has("auth_user");
+        let auth_user = trusted && core.has("auth_user");
+        let shown = !matches!(&call.caller, Caller::Local | Caller::Remote { certificate: None, .. });
         let view = View {
-            config: Some(config),
+            config: trusted.then(|| shown_config(&database.config)),
             api_extensions: core.extensions.list(),
             api_status: "stable",
             api_version: "1.0",
-            auth: "trusted",
+            auth: if trusted { "trusted" } else { "untrusted" },
             public: false,
             auth_methods: &["tls"],
             auth_user_name: auth_user.then(|| requestor.username.clone()),
             auth_user_method: auth_user.then(|| requestor.protocol.clone()),
-            client_certificate: core.has("client_cert_presence").then_some(false),
-            environment: environment(core, database, call.project()),
+            client_certificate: core.has("client_cert_presence").then_some(shown),
+            environment: trusted.then(|| environment(core, database, call.project())),
         };
-        Reply::with_etag(&view, &etag_recipe(&database.config))
+        if trusted { Reply::with_etag(&view, &shown_config(&database.config)) } else { Reply::of(&view) }
     })
 }
 
 /// Secrets are only said to be there.
-fn shown_config(config: &Config) -> Map<String, Value> {
+pub(crate) fn shown_config(config: &Config) -> Map<String, Value> {
     let shown = config.iter().map(|(key, value)| {
         let secret = key == "core.trust_password";
         (key.clone(), if secret { json!(true) } else { json!(value) })
     });
     shown.collect()
-}
-
-fn etag_recipe(config: &Config) -> Map<String, Value> {
-    shown_config(config)
 }
 
 fn environment(core: &Core, database: &Database, project: &str) -> Environment {
@@ -119,8 +125,8 @@ fn environment(core: &Core, database: &Database, project: &str) -> Environment {
     Environment {
         addresses: database.config.get("core.https_address").cloned().into_iter().collect(),
         architectures: ["x86_64", "i686"],
-        certificate: String::new(),
-        certificate_fingerprint: String::new(),
+        certificate: core.certificate_pem().to_owned(),
+        certificate_fingerprint: core.certificate_fingerprint(),
         driver: "lxc",
         driver_version: "5.0.2",
         firewall: "nftables",

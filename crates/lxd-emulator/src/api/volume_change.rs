@@ -1,11 +1,11 @@
-//! Changing volumes: PUT, PATCH, renames, and their end.
+//! Changing volumes: PUT, PATCH, and their end.
 
 use std::sync::Arc;
 
 use http::StatusCode;
 
 use crate::{
-    api::volume_create::{check_name, exists},
+    api::snapshots,
     call::Call,
     config::{Config, cleaned, merged},
     content::internal_name,
@@ -13,11 +13,9 @@ use crate::{
     envelope::Reply,
     etag,
     failure::Failure,
-    keys, names,
-    operations::Class,
-    scope,
+    keys, names, scope,
     state::{ContentType, VolumeKey, VolumeKind},
-    volume_view::recipe,
+    volume_view::{recipe, used_by},
 };
 
 /// `PUT /1.0/storage-pools/POOL/volumes/TYPE/VOLUME`.
@@ -27,10 +25,21 @@ pub(crate) async fn put(call: Call, pool: &str, kind: &str, name: &str) -> Resul
     let key = locate(&call, pool, kind, name)?;
     let fields = call.fields("StorageVolumePut").await?;
     let (description, config) = (fields.text("description")?, fields.config("config")?);
+    let restore = fields.text("restore")?;
     let asynchronous = core.has("storage_and_profile_operations");
-    let plan = call.plan(Class::Task, "Updating storage volume", &key.project);
+    let plan = call.plan("Updating storage volume").about(&core, &[], ("", ""), &names::volume(&core, &key));
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
+        if !restore.is_empty() && kind == VolumeKind::Custom {
+            snapshots::restore(&core, &key, &restore).await?;
+            let source = names::event_source(&key, "");
+            let context = serde_json::json!({"snapshot": restore});
+            core.happened(&key.project, "storage-volume-restored", source, Some(context), requestor.clone());
+            // Only what comes with a config is an edit as well.
+            if config.is_none() {
+                return Ok(Reply::done());
+            }
+        }
         let config = cleaned(&config.unwrap_or_default());
         write(&core, &key, description, config).await?;
         core.happened(&key.project, "storage-volume-updated", names::event_source(&key, ""), None, requestor);
@@ -47,7 +56,7 @@ pub(crate) async fn patch(call: Call, pool: &str, kind: &str, name: &str) -> Res
     let fields = call.fields("StorageVolumePut").await?;
     let (description, sent) = (fields.text("description")?, fields.config("config")?.unwrap_or_default());
     let asynchronous = core.has("storage_and_profile_operations");
-    let plan = call.plan(Class::Task, "Updating storage volume", &key.project);
+    let plan = call.plan("Updating storage volume").about(&core, &[], ("", ""), &names::volume(&core, &key));
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
         let old = core.store.read(|database| {
@@ -111,53 +120,11 @@ async fn write(
     })
 }
 
-/// `POST /1.0/storage-pools/POOL/volumes/TYPE/VOLUME`: a new name.
-pub(crate) async fn post(call: Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
-    let fields = call.fields("StorageVolumePost").await?;
-    let new_name = fields.text("name")?;
-    check_name(&call.core, &new_name)?;
-    let kind = scope::custom(kind)?;
-    let core = Arc::clone(&call.core);
-    let key =
-        core.store.read(|database| scope::find(&call, database, pool, kind, name).map(|(key, _)| key))?;
-    let to = VolumeKey { name: new_name, ..key.clone() };
-    if core.store.read(|database| database.volumes.contains_key(&to)) {
-        return Err(exists());
-    }
-    let asynchronous = core.has("storage_and_profile_operations");
-    let plan = call.plan(Class::Task, "Renaming storage volume", &key.project);
-    let requestor = call.requestor();
-    call.change(asynchronous, plan, async move {
-        relocate(&core, &key, &to).await?;
-        let context = serde_json::json!({"old_name": key.name});
-        let source = names::event_source(&to, "");
-        core.happened(&to.project, "storage-volume-renamed", source, Some(context), requestor);
-        Ok(Reply::created(names::volume(&core, &to)))
-    })
-    .await
-}
-
-/// Moves a volume with all that is its own to another name, pool or project.
-pub(crate) async fn relocate(core: &Arc<Core>, from: &VolumeKey, to: &VolumeKey) -> Result<(), Failure> {
-    core.store.change(|database| {
-        if database.volumes.contains_key(to) {
-            return Err(exists());
-        }
-        let volume = database.volumes.remove(from).ok_or_else(scope::no_volume)?;
-        database.volumes.insert(to.clone(), volume);
-        Ok(())
-    })?;
-    let (moving, old, new) = (Arc::clone(core), from.clone(), to.clone());
-    let moved = blocking(move || moving.content.rename(&old, &new).map_err(Failure::from)).await;
-    if moved.is_err() {
-        core.store.change(|database| {
-            if let Some(volume) = database.volumes.remove(to) {
-                database.volumes.insert(from.clone(), volume);
-            }
-            Ok::<(), Failure>(())
-        })?;
-    }
-    moved
+/// Takes a volume with all that is its own away.
+pub(crate) async fn forget(core: &Arc<Core>, key: &VolumeKey) -> Result<(), Failure> {
+    core.store.change(|database| database.volumes.remove(key).map(drop).ok_or_else(scope::no_volume))?;
+    let (removing, gone) = (Arc::clone(core), key.clone());
+    blocking(move || removing.content.remove(&gone).map_err(Failure::from)).await
 }
 
 /// `DELETE /1.0/storage-pools/POOL/volumes/TYPE/VOLUME`.
@@ -171,13 +138,15 @@ pub(crate) async fn delete(call: Call, pool: &str, kind: &str, name: &str) -> Re
             format!("Storage volumes of type {:?} cannot be deleted with the storage API", kind.name());
         return Err(Failure::new(StatusCode::BAD_REQUEST.as_u16(), text));
     }
+    let used = core.store.read(|database| kind == VolumeKind::Custom && !used_by(database, &key).is_empty());
+    if used {
+        return Err(Failure::bad_request("The storage volume is still in use"));
+    }
     let asynchronous = core.has("storage_and_profile_operations");
-    let plan = call.plan(Class::Task, "Deleting storage volume", &key.project);
+    let plan = call.plan("Deleting storage volume").about(&core, &[], ("", ""), &names::volume(&core, &key));
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
-        core.store.change(|database| database.volumes.remove(&key).map(drop).ok_or_else(scope::no_volume))?;
-        let (removing, gone) = (Arc::clone(&core), key.clone());
-        blocking(move || removing.content.remove(&gone).map_err(Failure::from)).await?;
+        forget(&core, &key).await?;
         core.happened(&key.project, "storage-volume-deleted", names::event_source(&key, ""), None, requestor);
         Ok(Reply::done())
     })

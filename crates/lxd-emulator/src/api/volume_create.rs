@@ -1,17 +1,16 @@
-//! Making volumes: empty ones.
+//! Making volumes: what every way has in common, and empty ones.
 
 use std::sync::Arc;
 
 use crate::{
+    api::volume_copy,
     call::Call,
     config::{Config, cleaned},
     content::internal_name,
     core::{Core, blocking},
     envelope::Reply,
     failure::Failure,
-    keys, names,
-    operations::Class,
-    scope,
+    keys, names, scope,
     state::{ContentType, Pool, Volume, VolumeKey, VolumeKind},
 };
 
@@ -19,10 +18,11 @@ use crate::{
 const BLOCK_DEFAULT: u64 = 10 << 30;
 
 /// What a request to make a volume says.
-struct Wanted {
-    name: String,
-    description: String,
-    config: Config,
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    /// `None` where nothing was sent: copies then take that of their source.
+    pub(crate) config: Option<Config>,
     content_type: String,
 }
 
@@ -33,16 +33,23 @@ pub(crate) async fn create(call: Call, pool: &str, kind: Option<&str>) -> Result
     let wanted = Wanted {
         name: fields.text("name")?,
         description: fields.text("description")?,
-        config: fields.config("config")?.unwrap_or_default(),
+        config: fields.config("config")?,
         content_type: fields.text("content_type")?,
     };
     let in_body = fields.text("type")?;
     check_name(&call.core, &wanted.name)?;
     check_kind(&call.core, kind, &in_body)?;
     let source_kind = source.as_ref().map(|source| source.text("type")).transpose()?.unwrap_or_default();
-    match source_kind.as_str() {
-        "" => empty(call, pool, wanted).await,
-        other => Err(Failure::bad_request(format!("Unknown source type {other:?}"))),
+    match (source_kind.as_str(), source) {
+        ("copy", Some(source)) if !source.text("name")?.is_empty() => {
+            volume_copy::copy(&call, pool, wanted, &source)
+        }
+        // A copy of nothing is an empty volume, but on servers that check.
+        ("copy", _) if call.core.behaviour.strict_names => {
+            Err(Failure::bad_request("No source volume name supplied"))
+        }
+        ("" | "copy", _) => empty(call, pool, wanted).await,
+        (other, _) => Err(Failure::bad_request(format!("Unknown source type {other:?}"))),
     }
 }
 
@@ -86,27 +93,31 @@ fn content_type(core: &Core, name: &str) -> Result<ContentType, Failure> {
     }
 }
 
-async fn empty(call: Call, pool: &str, wanted: Wanted) -> Result<Reply, Failure> {
-    let core = Arc::clone(&call.core);
-    let (key, driver) = core.store.read(|database| {
+/// Where the volume will be that a request makes.
+pub(crate) fn new_key(call: &Call, pool: &str, name: &str) -> Result<VolumeKey, Failure> {
+    call.core.store.read(|database| {
         let project = scope::volume_project(database, call.project(), VolumeKind::Custom)?;
         let target = call.target(database)?;
         let known = scope::pool(database, pool)?;
-        let key = VolumeKey {
+        Ok(VolumeKey {
             pool: pool.to_owned(),
             project,
             kind: VolumeKind::Custom,
-            name: wanted.name.clone(),
-            member: scope::home(&core, database, &known.driver, target),
-        };
-        if database.volumes.contains_key(&key) {
-            return Err(exists());
-        }
-        Ok((key, known.driver.clone()))
-    })?;
+            name: name.to_owned(),
+            member: scope::home(&call.core, database, &known.driver, target),
+        })
+    })
+}
+
+async fn empty(call: Call, pool: &str, wanted: Wanted) -> Result<Reply, Failure> {
+    let core = Arc::clone(&call.core);
+    let key = new_key(&call, pool, &wanted.name)?;
+    if core.store.read(|database| database.volumes.contains_key(&key)) {
+        return Err(exists());
+    }
     let content_type = content_type(&core, &wanted.content_type)?;
     let asynchronous = core.has("storage_and_profile_operations");
-    let plan = call.plan(Class::Task, "Creating storage volume", &key.project);
+    let plan = call.plan("Creating storage volume").about(&core, &[], ("", ""), &names::volume(&core, &key));
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
         if content_type == ContentType::Iso {
@@ -114,10 +125,11 @@ async fn empty(call: Call, pool: &str, wanted: Wanted) -> Result<Reply, Failure>
         }
         let called = called(&core, &key);
         let config = core.store.read(|database| {
-            scope::pool(database, &key.pool)
-                .map(|pool| with_defaults(&core, pool, content_type, &wanted.config))
+            let pool = scope::pool(database, &key.pool)?;
+            let config = with_defaults(&core, pool, content_type, &wanted.config.unwrap_or_default());
+            keys::check_volume(&core, &pool.driver, content_type, &config, &called)?;
+            Ok::<_, Failure>(config)
         })?;
-        keys::check_volume(&core, &driver, content_type, &config, &called)?;
         let volume = Volume {
             description: wanted.description,
             config,

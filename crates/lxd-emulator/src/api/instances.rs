@@ -1,0 +1,386 @@
+//! `/1.0/instances`, as far as volumes are concerned: made without an image, never started.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::{
+    api::volume_create::{created_at, insert},
+    call::Call,
+    clock,
+    config::{Config, cleaned, merged},
+    core::Core,
+    decode::Fields,
+    envelope::Reply,
+    etag,
+    failure::Failure,
+    operations::Plan,
+    route::path_escaped,
+    scope,
+    state::{ContentType, Database, Devices, Instance, Volume, VolumeKey, VolumeKind},
+    volume_view,
+};
+
+#[derive(Serialize)]
+struct View {
+    architecture: &'static str,
+    config: Config,
+    devices: Devices,
+    ephemeral: bool,
+    profiles: Vec<String>,
+    stateful: bool,
+    description: String,
+    created_at: String,
+    expanded_config: Config,
+    expanded_devices: Devices,
+    name: String,
+    status: &'static str,
+    status_code: u16,
+    last_used_at: &'static str,
+    location: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    project: String,
+}
+
+impl View {
+    fn of(database: &Database, project: &str, name: &str, instance: &Instance) -> Self {
+        let profiles: Vec<_> = instance
+            .profiles
+            .iter()
+            .filter_map(|profile| scope::profile(database, project, profile))
+            .collect();
+        let mut expanded_config = Config::new();
+        profiles.iter().for_each(|profile| expanded_config.extend(profile.config.clone()));
+        expanded_config.extend(instance.config.clone());
+        Self {
+            architecture: "x86_64",
+            config: instance.config.clone(),
+            devices: instance.devices.clone(),
+            ephemeral: instance.ephemeral,
+            profiles: instance.profiles.clone(),
+            stateful: false,
+            description: instance.description.clone(),
+            created_at: clock::text(instance.created_at),
+            expanded_config,
+            expanded_devices: expanded(database, project, instance),
+            name: name.to_owned(),
+            status: "Stopped",
+            status_code: 102,
+            last_used_at: "1970-01-01T00:00:00Z",
+            location: instance.location.clone(),
+            kind: instance.kind.name(),
+            project: project.to_owned(),
+        }
+    }
+}
+
+/// Devices with those of the profiles.
+fn expanded(database: &Database, project: &str, instance: &Instance) -> Devices {
+    let mut devices = Devices::new();
+    for profile in &instance.profiles {
+        let known = scope::profile(database, project, profile);
+        devices.extend(known.map(|profile| profile.devices.clone()).unwrap_or_default());
+    }
+    devices.extend(instance.devices.clone());
+    devices
+}
+
+/// The pool of the root disk.
+fn root_pool(devices: &Devices) -> Option<&String> {
+    let is_root = |device: &&Config| {
+        device.get("type").is_some_and(|kind| kind == "disk")
+            && device.get("path").is_some_and(|path| path == "/")
+    };
+    devices.values().find(is_root)?.get("pool")
+}
+
+pub(crate) fn no_instance(core: &Core, project: &str, name: &str) -> Failure {
+    let failure = Failure::not_found("Instance not found");
+    if core.behaviour.incus {
+        failure.within(&format!("Failed to fetch instance {name:?} in project {project:?}"))
+    } else {
+        failure
+    }
+}
+
+fn find(call: &Call, database: &Database, name: &str) -> Result<Instance, Failure> {
+    let known = database.instances.get(&(call.project().to_owned(), name.to_owned()));
+    known.cloned().ok_or_else(|| no_instance(&call.core, call.project(), name))
+}
+
+fn recipe(instance: &Instance) -> impl Serialize {
+    serde_json::json!([
+        "x86_64",
+        instance.config,
+        instance.devices,
+        instance.ephemeral,
+        instance.profiles,
+        instance.description
+    ])
+}
+
+/// `GET /1.0/instances`.
+pub(crate) fn list(call: &Call) -> Result<Reply, Failure> {
+    call.core.store.read(|database| {
+        let all = call.query.is_true("all-projects");
+        let chosen = database.instances.iter().filter(|((project, _), _)| all || project == call.project());
+        if call.query.recursion() == 0 {
+            let urls: Vec<String> =
+                chosen.map(|((project, name), _)| volume_view::url("instances", project, name)).collect();
+            return Reply::of(&urls);
+        }
+        let views: Vec<View> =
+            chosen.map(|((project, name), one)| View::of(database, project, name, one)).collect();
+        Reply::of(&views)
+    })
+}
+
+/// `GET /1.0/instances/INSTANCE`.
+pub(crate) fn get(call: &Call, name: &str) -> Result<Reply, Failure> {
+    call.core.store.read(|database| {
+        let instance = find(call, database, name)?;
+        Reply::with_etag(&View::of(database, call.project(), name, &instance), &recipe(&instance))
+    })
+}
+
+/// An operation about an instance, which has two URLs on LXD.
+fn plan(call: &Call, description: &'static str, name: &str) -> Plan {
+    let url = volume_view::url("instances", call.project(), name);
+    let mut plan =
+        call.plan(description).about(&call.core, &[("instances", &url)], ("instances", &url), &url);
+    if call.core.behaviour.raw_operation_urls {
+        let url = volume_view::url("containers", call.project(), name);
+        plan.resources.insert("containers".to_owned(), vec![url]);
+    }
+    plan
+}
+
+/// `POST /1.0/instances` with a source of type `none`.
+pub(crate) async fn create(call: Call) -> Result<Reply, Failure> {
+    let fields = call.fields("InstancesPost").await?;
+    let source = fields.object("source", "InstanceSource")?;
+    let source = source.map(|source| source.text("type")).transpose()?.unwrap_or_default();
+    if source != "none" {
+        return Err(Failure::bad_request(format!(
+            "The emulator makes instances of source type \"none\" only, not {source:?}"
+        )));
+    }
+    let core = Arc::clone(&call.core);
+    let name = match fields.text("name")? {
+        name if name.is_empty() => format!("emulated-{}", fastrand::u32(..)),
+        name => name,
+    };
+    check_name(&name)?;
+    let kind = match fields.text("type")?.as_str() {
+        "virtual-machine" => VolumeKind::VirtualMachine,
+        _ => VolumeKind::Container,
+    };
+    let profiles = fields.texts("profiles")?.unwrap_or_else(|| vec!["default".to_owned()]);
+    let project = call.project().to_owned();
+    let location = core.store.read(|database| {
+        scope::volume_project(database, &project, kind)?;
+        for profile in &profiles {
+            if scope::profile(database, &project, profile).is_none() {
+                return Err(Failure::internal(format!("Requested profile {profile:?} doesn't exist")));
+            }
+        }
+        Ok(call.target(database)?.unwrap_or_else(|| core.here(database)))
+    })?;
+    let mut config = cleaned(&fields.config("config")?.unwrap_or_default());
+    config.insert("volatile.apply_template".to_owned(), "create".to_owned());
+    config.insert("volatile.uuid".to_owned(), crate::operations::uuid());
+    let instance = Instance {
+        kind,
+        description: fields.text("description")?,
+        config,
+        devices: fields.configs("devices")?.unwrap_or_default(),
+        profiles,
+        ephemeral: fields.flag("ephemeral")?,
+        location,
+        created_at: Some(core.clock.now()),
+    };
+    let (plan, requestor) = (plan(&call, "Creating instance", &name), call.requestor());
+    let operation = core.operations.start(plan, |_| {
+        let core = Arc::clone(&core);
+        async move {
+            make(&core, &project, &name, instance).await?;
+            let url = volume_view::url("instances", &project, &name);
+            core.happened(&project, "instance-created", url, None, requestor);
+            Ok(())
+        }
+    });
+    call.accepted(&operation)
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if plain {
+        return Ok(());
+    }
+    let text = "Invalid instance name: Name can only contain alphanumeric and hyphen characters";
+    Err(Failure::bad_request(text))
+}
+
+async fn make(core: &Arc<Core>, project: &str, name: &str, instance: Instance) -> Result<(), Failure> {
+    let initialise = if core.behaviour.incus { "initializing" } else { "initialising" };
+    let failed = format!("Failed {initialise} instance");
+    let key = core.store.change(|database| {
+        let name_of = (project.to_owned(), name.to_owned());
+        if database.instances.contains_key(&name_of) {
+            let failure = if core.behaviour.incus {
+                Failure::internal("Failed to create \"instances\" entry: UNIQUE constraint failed: instances.project_id, instances.name")
+            } else {
+                Failure::conflict("This \"instances\" entry already exists")
+            };
+            let failure = failure.within("Add instance info to the database");
+            return Err(failure.within("Failed creating instance record"));
+        }
+        let devices = expanded(database, project, &instance);
+        let pool = root_pool(&devices).cloned().ok_or_else(|| {
+            let why = if devices.is_empty() {
+                "Failed getting root disk"
+            } else {
+                "Invalid devices: Failed detecting root disk device"
+            };
+            Failure::internal("No root device could be found").within(why)
+        });
+        let pool = pool.and_then(|pool| check_devices(database, project, &devices).map(|()| pool));
+        let pool = pool.map_err(|failure| failure.within(&failed).within("Failed creating instance record"))?;
+        let driver = scope::pool(database, &pool)?.driver.clone();
+        let key = VolumeKey {
+            member: scope::home(core, database, &driver, Some(instance.location.clone())),
+            pool,
+            project: project.to_owned(),
+            kind: instance.kind,
+            name: name.to_owned(),
+        };
+        database.instances.insert(name_of, instance.clone());
+        Ok::<_, Failure>(key)
+    })?;
+    let content_type =
+        if key.kind == VolumeKind::VirtualMachine { ContentType::Block } else { ContentType::Filesystem };
+    let volume = Volume {
+        description: String::new(),
+        config: Config::new(),
+        content_type,
+        created_at: created_at(core),
+        snapshots: Vec::new(),
+        backups: Vec::new(),
+    };
+    let made = insert(core, &key, volume).await;
+    if made.is_err() {
+        core.store.change(|database| {
+            database.instances.remove(&(project.to_owned(), name.to_owned()));
+            Ok::<(), Failure>(())
+        })?;
+    }
+    made
+}
+
+/// Refuses disks that are not there, and two at one place.
+fn check_devices(database: &Database, project: &str, devices: &Devices) -> Result<(), Failure> {
+    let mut paths = std::collections::BTreeSet::new();
+    for (name, device) in
+        devices.iter().filter(|(_, device)| device.get("type").is_some_and(|kind| kind == "disk"))
+    {
+        let within = |failure: Failure| {
+            failure.within(&format!("Device validation failed for {name:?}")).within("Invalid devices")
+        };
+        if let Some(path) = device.get("path").filter(|path| !paths.insert((*path).clone())) {
+            let text = format!("More than one disk device uses the same path {path:?}");
+            return Err(within(Failure::internal(text)));
+        }
+        let (Some(pool), Some(source)) = (device.get("pool"), device.get("source")) else { continue };
+        let known = scope::pool(database, pool)
+            .map_err(|failure| within(failure.within(&format!("Failed to get storage pool {pool:?}"))))?;
+        let of = scope::volume_project(database, project, VolumeKind::Custom)?;
+        let source = source.split('/').next().unwrap_or_default();
+        scope::locate(database, known, pool, &of, VolumeKind::Custom, source, None)
+            .map_err(|failure| within(failure.within("Failed loading custom volume")))?;
+    }
+    Ok(())
+}
+
+/// `PUT` and `PATCH /1.0/instances/INSTANCE`: an operation the one, done at once the other.
+pub(crate) async fn update(call: Call, name: &str) -> Result<Reply, Failure> {
+    let core = Arc::clone(&call.core);
+    let old = core.store.read(|database| {
+        let instance = find(&call, database, name)?;
+        etag::check(&call.headers, &recipe(&instance))?;
+        Ok::<_, Failure>(instance)
+    })?;
+    let fields = call.fields("InstancePut").await?;
+    let patch = call.method == http::Method::PATCH;
+    let new = changed(old, &fields, patch)?;
+    let plan = plan(&call, "Updating instance", name);
+    let (project, name) = (call.project().to_owned(), name.to_owned());
+    let requestor = call.requestor();
+    call.change(!patch || core.has("storage_and_profile_operations"), plan, async move {
+        core.store.change(|database| {
+            let devices = expanded(database, &project, &new);
+            if root_pool(&devices).is_none() {
+                let failure = Failure::internal("No root device could be found");
+                return Err(failure.within("Invalid devices: Failed detecting root disk device"));
+            }
+            check_devices(database, &project, &devices)?;
+            let known = database.instances.get_mut(&(project.clone(), name.clone()));
+            *known.ok_or_else(|| no_instance(&core, &project, &name))? = new;
+            Ok(())
+        })?;
+        let url = volume_view::url("instances", &project, &name);
+        core.happened(&project, "instance-updated", url, None, requestor);
+        Ok(Reply::done())
+    })
+    .await
+}
+
+fn changed(old: Instance, fields: &Fields, patch: bool) -> Result<Instance, Failure> {
+    let (config, devices) = (fields.config("config")?, fields.configs("devices")?);
+    let mut new = old.clone();
+    if patch {
+        new.config = merged(&old.config, &config.unwrap_or_default());
+        new.devices.extend(devices.unwrap_or_default());
+        if fields.has("description") {
+            new.description = fields.text("description")?;
+        }
+        new.profiles = fields.texts("profiles")?.unwrap_or(old.profiles);
+        return Ok(new);
+    }
+    new.config = cleaned(&config.unwrap_or_default());
+    if old.config.get("volatile.uuid") != new.config.get("volatile.uuid") {
+        return Err(Failure::internal("Volatile idmap keys can't be deleted by the user"));
+    }
+    new.devices = devices.unwrap_or_default();
+    new.description = fields.text("description")?;
+    new.profiles = fields.texts("profiles")?.unwrap_or_default();
+    Ok(new)
+}
+
+/// `DELETE /1.0/instances/INSTANCE`.
+pub(crate) fn delete(call: &Call, name: &str) -> Result<Reply, Failure> {
+    let core = Arc::clone(&call.core);
+    core.store.read(|database| find(call, database, name).map(drop))?;
+    let (plan, requestor) = (plan(call, "Deleting instance", name), call.requestor());
+    let (project, name) = (call.project().to_owned(), path_escaped(name));
+    let operation = core.operations.start(plan, |_| {
+        let core = Arc::clone(&core);
+        async move {
+            let key = core.store.change(|database| {
+                let removed = database.instances.remove(&(project.clone(), name.clone()));
+                removed.ok_or_else(|| no_instance(&core, &project, &name))?;
+                let mut keys = database.volumes.keys();
+                let key = keys
+                    .find(|key| key.kind != VolumeKind::Custom && key.project == project && key.name == name);
+                Ok::<_, Failure>(key.cloned())
+            })?;
+            if let Some(key) = key {
+                super::volume_change::forget(&core, &key).await?;
+            }
+            let url = volume_view::url("instances", &project, &name);
+            core.happened(&project, "instance-deleted", url, None, requestor);
+            Ok(())
+        }
+    });
+    call.accepted(&operation)
+}

@@ -1,0 +1,339 @@
+//! Snapshots of volumes.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::{
+    call::Call,
+    clock::{self, Moment},
+    config::Config,
+    core::{Core, blocking},
+    envelope::Reply,
+    etag,
+    failure::Failure,
+    names, scope,
+    snapshot_name::next_name,
+    state::{Snapshot, Volume, VolumeKey},
+};
+
+#[derive(Serialize)]
+struct View {
+    description: String,
+    expires_at: Option<String>,
+    name: String,
+    config: Config,
+    content_type: &'static str,
+    created_at: String,
+}
+
+/// What a snapshot's ETag is made of.
+fn recipe(snapshot: &Snapshot) -> (String, String) {
+    (snapshot.description.clone(), clock::text(snapshot.expires_at))
+}
+
+/// `GET .../snapshots`.
+pub(crate) fn list(call: &Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
+    let kind = scope::kind(kind)?;
+    let core = &call.core;
+    core.store.read(|database| {
+        let found = scope::find(call, database, pool, kind, name);
+        let (key, volume) = match found {
+            // Old servers only look for snapshots, and not for their volume.
+            Err(failure)
+                if failure.text == scope::no_volume().text
+                    && core.behaviour.missing_volumes_have_no_snapshots =>
+            {
+                return Reply::of(&Vec::<String>::new());
+            }
+            other => other?,
+        };
+        if call.query.recursion() == 0 {
+            let base = format!("/1.0/storage-pools/{pool}/volumes/{}/{name}/snapshots", key.kind.name());
+            let urls: Vec<String> =
+                volume.snapshots.iter().map(|snapshot| format!("{base}/{}", snapshot.name)).collect();
+            return Reply::of(&urls);
+        }
+        let zero = core.has("storage_volatile_uuid");
+        let views = volume.snapshots.iter().map(|snapshot| View {
+            description: snapshot.description.clone(),
+            expires_at: match snapshot.expires_at {
+                None if !zero => None,
+                expires_at => Some(clock::text(expires_at)),
+            },
+            name: format!("{name}/{}", snapshot.name),
+            config: snapshot.config.clone(),
+            content_type: "",
+            created_at: clock::text(snapshot.created_at),
+        });
+        Reply::of(&views.collect::<Vec<_>>())
+    })
+}
+
+/// `GET .../snapshots/SNAPSHOT`.
+pub(crate) fn get(call: &Call, pool: &str, kind: &str, name: &str, short: &str) -> Result<Reply, Failure> {
+    let kind = scope::kind(kind)?;
+    call.core.store.read(|database| {
+        let (_, volume) = scope::find(call, database, pool, kind, name)?;
+        let snapshot = find(volume, short)?;
+        let view = View {
+            description: snapshot.description.clone(),
+            expires_at: Some(clock::text(snapshot.expires_at)),
+            name: snapshot.name.clone(),
+            config: snapshot.config.clone(),
+            content_type: volume.content_type.name(),
+            created_at: clock::text(snapshot.created_at),
+        };
+        Reply::with_etag(&view, &recipe(snapshot))
+    })
+}
+
+pub(crate) fn find<'a>(volume: &'a Volume, short: &str) -> Result<&'a Snapshot, Failure> {
+    volume.snapshots.iter().find(|snapshot| snapshot.name == short).ok_or_else(scope::no_volume)
+}
+
+/// `POST .../snapshots`.
+pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
+    let kind = scope::custom(kind)?;
+    let fields = call.fields("StorageVolumeSnapshotsPost").await?;
+    let (wanted, sent_expiry) = (fields.text("name")?, fields.time("expires_at")?);
+    let sent_description = fields.text("description")?;
+    let core = Arc::clone(&call.core);
+    let (key, short, snapshot) = core.store.read(|database| {
+        crate::projects::check_not_blocked(database, call.project(), "snapshots")?;
+        let (key, volume) = scope::find(&call, database, pool, kind, name)?;
+        let short = if wanted.is_empty() { next_name(&core, volume) } else { wanted };
+        check_name(&short)?;
+        if volume.snapshots.iter().any(|one| one.name == short) {
+            return Err(Failure::conflict(format!("Snapshot {short:?} already in use")));
+        }
+        let expires_at = match sent_expiry {
+            Some(time) => Some(time),
+            None if fields.has("expires_at") => None,
+            None => default_expiry(&core, volume),
+        };
+        let described = core.has("storage_volatile_uuid") && !sent_description.is_empty();
+        let description = if described { sent_description } else { volume.description.clone() };
+        let created_at = super::volume_create::created_at(&core);
+        let mut config = volume.config.clone();
+        if core.has("storage_volatile_uuid") {
+            config.insert("volatile.uuid".to_owned(), crate::operations::uuid());
+        }
+        let snapshot = Snapshot { name: short.clone(), description, config, created_at, expires_at };
+        Ok((key, short, snapshot))
+    })?;
+    let plan = call.plan("Creating storage volume snapshot").about(
+        &core,
+        &[
+            ("storage_volumes", &names::volume(&core, &key)),
+            ("storage_volume_snapshots", &names::snapshot(&core, &key, &short)),
+        ],
+        ("storage_volumes", &format!("/1.0/storage_volumes/{name}")),
+        &names::snapshot(&core, &key, &short),
+    );
+    let requestor = call.requestor();
+    let operation = core.operations.start(plan, |_| {
+        let core = Arc::clone(&core);
+        async move {
+            take(&core, &key, snapshot).await?;
+            let source = names::event_source(&key, &format!("/snapshots/{short}"));
+            let context = serde_json::json!({"type": key.kind.name()});
+            core.happened(&key.project, "storage-volume-snapshot-created", source, Some(context), requestor);
+            Ok(())
+        }
+    });
+    call.accepted(&operation)
+}
+
+/// Copies a volume's content into a snapshot, and only then shows it.
+pub(crate) async fn take(core: &Arc<Core>, key: &VolumeKey, snapshot: Snapshot) -> Result<(), Failure> {
+    let (from, to) = (core.content.volume(key), core.content.snapshot(key, &snapshot.name));
+    blocking(move || crate::content::replace(&from, &to).map_err(Failure::from)).await?;
+    core.store.change(|database| {
+        let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
+        if volume.snapshots.iter().any(|one| one.name == snapshot.name) {
+            return Err(Failure::conflict("Volume by that name already exists"));
+        }
+        volume.snapshots.push(snapshot);
+        Ok(())
+    })
+}
+
+/// When a snapshot of a volume expires that is taken now.
+pub(crate) fn default_expiry(core: &Core, volume: &Volume) -> Option<Moment> {
+    let lifespan: lxd_types::Lifespan = volume.config.get("snapshots.expiry")?.parse().ok()?;
+    clock::after(core.clock.now(), lifespan)
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
+    if name.contains('/') {
+        return Err(Failure::bad_request("Storage name cannot contain \"/\""));
+    }
+    if name.chars().any(char::is_whitespace) {
+        return Err(Failure::bad_request("Storage name cannot contain white space"));
+    }
+    Ok(())
+}
+
+/// `PUT` and `PATCH .../snapshots/SNAPSHOT`.
+pub(crate) async fn update(
+    call: Call,
+    pool: &str,
+    kind: &str,
+    name: &str,
+    short: &str,
+) -> Result<Reply, Failure> {
+    let kind = scope::kind(kind)?;
+    let core = Arc::clone(&call.core);
+    let (key, old) = core.store.read(|database| {
+        let (key, volume) = scope::find(&call, database, pool, kind, name)?;
+        let snapshot = find(volume, short)?;
+        etag::check(&call.headers, &recipe(snapshot))?;
+        Ok::<_, Failure>((key, snapshot.clone()))
+    })?;
+    let fields = call.fields("StorageVolumeSnapshotPut").await?;
+    let (description, expires_at) = (fields.text("description")?, fields.time("expires_at")?);
+    let patch = call.method == http::Method::PATCH;
+    let description = if patch && !fields.has("description") { old.description } else { description };
+    let expires_at = if patch && !fields.has("expires_at") { old.expires_at } else { expires_at };
+    let asynchronous = core.has("storage_and_profile_operations");
+    let plan = call.plan("Updating storage volume snapshot").about(
+        &core,
+        &[],
+        ("", ""),
+        &names::snapshot(&core, &key, short),
+    );
+    let (requestor, short, name) = (call.requestor(), short.to_owned(), name.to_owned());
+    call.change(asynchronous, plan, async move {
+        core.store.change(|database| {
+            let volume = database.volumes.get_mut(&key).ok_or_else(scope::no_volume)?;
+            let snapshot = volume.snapshots.iter_mut().find(|one| one.name == short);
+            let snapshot = snapshot.ok_or_else(scope::no_volume)?;
+            (snapshot.description, snapshot.expires_at) = (description, expires_at);
+            Ok::<(), Failure>(())
+        })?;
+        // This one event bears the name that clients know.
+        let project =
+            if key.project == "default" { String::new() } else { format!("?project={}", key.project) };
+        let source = format!(
+            "/1.0/storage-pools/{}/volumes/{}/{name}/snapshots/{short}{project}",
+            key.pool,
+            key.kind.name()
+        );
+        core.happened(&key.project, "storage-volume-snapshot-updated", source, None, requestor);
+        Ok(Reply::done())
+    })
+    .await
+}
+
+/// `POST .../snapshots/SNAPSHOT`: a new name.
+pub(crate) async fn rename(
+    call: Call,
+    pool: &str,
+    kind: &str,
+    name: &str,
+    short: &str,
+) -> Result<Reply, Failure> {
+    let kind = scope::custom(kind)?;
+    let fields = call.fields("StorageVolumeSnapshotPost").await?;
+    let to = fields.text("name")?;
+    if to.is_empty() {
+        return Err(Failure::bad_request("No name provided"));
+    }
+    if to.contains('/') {
+        return Err(Failure::bad_request("Storage volume names may not contain slashes"));
+    }
+    let core = Arc::clone(&call.core);
+    let key =
+        core.store.read(|database| scope::find(&call, database, pool, kind, name).map(|(key, _)| key))?;
+    let url = names::snapshot(&core, &key, short);
+    let plan = call.plan("Renaming storage volume snapshot").about(
+        &core,
+        &[("storage_volume_snapshots", &url)],
+        ("storage_volume_snapshots", &format!("/1.0/storage_volume_snapshots/{name}")),
+        &names::snapshot(&core, &key, &to),
+    );
+    let (requestor, from) = (call.requestor(), short.to_owned());
+    let operation = core.operations.start(plan, |_| {
+        let core = Arc::clone(&core);
+        async move {
+            change_name(&core, &key, &from, &to).await?;
+            let source = names::event_source(&key, &format!("/snapshots/{from}"));
+            let context = serde_json::json!({"old_name": from});
+            core.happened(&key.project, "storage-volume-snapshot-renamed", source, Some(context), requestor);
+            Ok(())
+        }
+    });
+    call.accepted(&operation)
+}
+
+async fn change_name(core: &Arc<Core>, key: &VolumeKey, from: &str, to: &str) -> Result<(), Failure> {
+    let (old, new) = (core.content.snapshot(key, from), core.content.snapshot(key, to));
+    core.store.change(|database| {
+        let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
+        if volume.snapshots.iter().all(|one| one.name != from) {
+            return Err(scope::gone(key, &format!("{}/{from}", key.name)));
+        }
+        if volume.snapshots.iter().any(|one| one.name == to) {
+            let (old, new) = (old.display(), new.display());
+            return Err(Failure::internal(format!(
+                "Failed to rename \"{old}\" to \"{new}\": rename {old} {new}: file exists"
+            )));
+        }
+        let snapshot = volume.snapshots.iter_mut().find(|one| one.name == from);
+        snapshot.into_iter().for_each(|one| to.clone_into(&mut one.name));
+        Ok(())
+    })?;
+    blocking(move || std::fs::rename(old, new).map_err(Failure::from)).await
+}
+
+/// `DELETE .../snapshots/SNAPSHOT`.
+pub(crate) fn delete(call: &Call, pool: &str, kind: &str, name: &str, short: &str) -> Result<Reply, Failure> {
+    let kind = scope::custom(kind)?;
+    let core = Arc::clone(&call.core);
+    let key = core.store.read(|database| {
+        let (key, volume) = scope::find(call, database, pool, kind, name)?;
+        find(volume, short)?;
+        Ok::<_, Failure>(key)
+    })?;
+    let url = names::snapshot(&core, &key, short);
+    let plan = call.plan("Deleting storage volume snapshot").about(
+        &core,
+        &[("storage_volume_snapshots", &url)],
+        ("storage_volume_snapshots", &format!("/1.0/storage_volume_snapshots/{name}")),
+        &url,
+    );
+    let (requestor, short) = (call.requestor(), short.to_owned());
+    let operation = core.operations.start(plan, |_| {
+        let core = Arc::clone(&core);
+        async move {
+            remove(&core, &key, &short).await?;
+            let source = names::event_source(&key, &format!("/snapshots/{short}"));
+            core.happened(&key.project, "storage-volume-snapshot-deleted", source, None, requestor);
+            Ok(())
+        }
+    });
+    call.accepted(&operation)
+}
+
+/// Takes a snapshot away.
+pub(crate) async fn remove(core: &Arc<Core>, key: &VolumeKey, short: &str) -> Result<(), Failure> {
+    core.store.change(|database| {
+        let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
+        find(volume, short).map_err(|_| scope::gone(key, &format!("{}/{short}", key.name)))?;
+        volume.snapshots.retain(|one| one.name != short);
+        Ok::<(), Failure>(())
+    })?;
+    let folder = core.content.snapshot(key, short);
+    blocking(move || crate::content::remove(&folder).map_err(Failure::from)).await
+}
+
+/// Puts a snapshot's content in the place of its volume's.
+pub(crate) async fn restore(core: &Arc<Core>, key: &VolumeKey, short: &str) -> Result<(), Failure> {
+    core.store.read(|database| {
+        let volume = database.volumes.get(key).ok_or_else(scope::no_volume)?;
+        find(volume, short).map_err(|_| Failure::internal("Snapshot not found")).map(drop)
+    })?;
+    let (from, to) = (core.content.snapshot(key, short), core.content.volume(key));
+    blocking(move || crate::content::replace(&from, &to).map_err(Failure::from)).await
+}

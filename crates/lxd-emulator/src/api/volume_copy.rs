@@ -1,0 +1,231 @@
+//! Copies of volumes within the server, new ones and refreshes of what is there.
+
+use std::sync::Arc;
+
+use crate::{
+    api::{
+        snapshots,
+        volume_create::{Wanted, created_at, exists, insert, with_defaults},
+    },
+    call::Call,
+    config::{Config, cleaned},
+    content,
+    core::{Core, blocking},
+    decode::Fields,
+    envelope::Reply,
+    failure::Failure,
+    keys, names, scope,
+    state::{Database, Snapshot, Volume, VolumeKey, VolumeKind},
+};
+
+/// What a copy is made of.
+pub(crate) struct Source {
+    pub(crate) pool: String,
+    pub(crate) project: String,
+    /// A volume, or a snapshot behind a slash.
+    pub(crate) name: String,
+    pub(crate) location: Option<String>,
+    pub(crate) volume_only: bool,
+    pub(crate) refresh: bool,
+    pub(crate) exclude_older: bool,
+}
+
+impl Source {
+    pub(crate) fn parse(call: &Call, fields: &Fields, target_project: &str) -> Result<Self, Failure> {
+        let core = &call.core;
+        let project = match fields.text("project")? {
+            named if named.is_empty() => target_project.to_owned(),
+            named => match core
+                .store
+                .read(|database| scope::one_volumes_project(database, &named, VolumeKind::Custom))
+            {
+                // LXD 5.0 looks no further than for the volume.
+                Err(_) if !core.behaviour.pools_check_project => named,
+                known => known?,
+            },
+        };
+        let location = fields.text("location")?;
+        let location =
+            (core.has("cluster_internal_custom_volume_copy") && !location.is_empty()).then_some(location);
+        Ok(Self {
+            pool: fields.text("pool")?,
+            project,
+            name: fields.text("name")?,
+            location,
+            volume_only: fields.flag("volume_only")?,
+            refresh: fields.flag("refresh")?,
+            exclude_older: core.has("custom_volume_refresh_exclude_older_snapshots")
+                && fields.flag("refresh_exclude_older")?,
+        })
+    }
+}
+
+/// What was found of a source.
+pub(crate) struct Found {
+    key: VolumeKey,
+    /// The snapshot that is copied instead of its volume.
+    snapshot: Option<String>,
+    volume: Volume,
+}
+
+/// Finds what a copy is made of.
+pub(crate) fn look_up(database: &Database, source: &Source) -> Result<Found, Failure> {
+    let pool = scope::pool(database, &source.pool)?;
+    let (name, snapshot) = match source.name.split_once('/') {
+        Some((name, short)) => (name, Some(short.to_owned())),
+        None => (source.name.as_str(), None),
+    };
+    let (pool_name, project) = (&source.pool, &source.project);
+    let location = source.location.as_deref();
+    let found = scope::locate(database, pool, pool_name, project, VolumeKind::Custom, name, location);
+    let missing = || {
+        let key = VolumeKey {
+            pool: pool_name.clone(),
+            project: project.clone(),
+            kind: VolumeKind::Custom,
+            name: name.to_owned(),
+            member: String::new(),
+        };
+        scope::gone(&key, &source.name).within("Failed generating volume copy config")
+    };
+    let (key, volume) = found.map_err(|failure| if failure.code == 404 { missing() } else { failure })?;
+    let mut volume = volume.clone();
+    if let Some(short) = &snapshot {
+        let taken = volume.snapshots.iter().find(|one| one.name == *short).ok_or_else(missing)?;
+        (volume.config, volume.description) = (taken.config.clone(), taken.description.clone());
+        volume.snapshots.clear();
+    }
+    if source.volume_only {
+        volume.snapshots.clear();
+    }
+    Ok(Found { key, snapshot, volume })
+}
+
+/// `POST` of a volume with a source of type `copy`.
+pub(crate) fn copy(call: &Call, pool: &str, wanted: Wanted, fields: &Fields) -> Result<Reply, Failure> {
+    let core = Arc::clone(&call.core);
+    let key = super::volume_create::new_key(call, pool, &wanted.name)?;
+    let source = Source::parse(call, fields, &key.project)?;
+    let there = core.store.read(|database| database.volumes.contains_key(&key));
+    if there && !source.refresh {
+        return Err(exists());
+    }
+    let plan = call.plan("Copying storage volume").about(&core, &[], ("", ""), &names::volume(&core, &key));
+    let requestor = call.requestor();
+    let operation = core.operations.start(plan, |_| {
+        let core = Arc::clone(&core);
+        async move {
+            let found = core.store.read(|database| look_up(database, &source))?;
+            if there {
+                refresh(&core, &found, &key, &source).await?;
+            } else {
+                make(&core, found, &key, wanted).await?;
+            }
+            let context = serde_json::json!({"type": key.kind.name()});
+            let url = names::event_source(&key, "");
+            core.happened(&key.project, "storage-volume-created", url, Some(context), requestor);
+            Ok(())
+        }
+    });
+    call.accepted(&operation)
+}
+
+/// Makes a new volume with the content of another.
+async fn make(core: &Arc<Core>, found: Found, key: &VolumeKey, wanted: Wanted) -> Result<(), Failure> {
+    let described = !wanted.description.is_empty();
+    let description = if described { wanted.description } else { found.volume.description.clone() };
+    let sent: Config = wanted.config.unwrap_or_else(|| found.volume.config.clone());
+    let config = core.store.read(|database| {
+        let pool = scope::pool(database, &key.pool)?;
+        let content_type = found.volume.content_type;
+        keys::check_volume(core, &pool.driver, content_type, &cleaned(&sent), &key.name)?;
+        Ok::<_, Failure>(with_defaults(core, pool, content_type, &sent))
+    })?;
+    let volume = Volume {
+        description,
+        config,
+        content_type: found.volume.content_type,
+        created_at: created_at(core),
+        snapshots: Vec::new(),
+        backups: Vec::new(),
+    };
+    let shots = found.volume.snapshots.clone();
+    insert(core, key, volume).await?;
+    let copied = transfer(core, &found, key, &shots).await;
+    if copied.is_err() {
+        super::volume_change::forget(core, key).await?;
+    }
+    copied
+}
+
+/// Copies the main content and some of the snapshots.
+pub(crate) async fn transfer(
+    core: &Arc<Core>,
+    found: &Found,
+    key: &VolumeKey,
+    shots: &[Snapshot],
+) -> Result<(), Failure> {
+    for snapshot in shots {
+        let from = core.content.snapshot(&found.key, &snapshot.name);
+        let to = core.content.snapshot(key, &snapshot.name);
+        blocking(move || content::replace(&from, &to).map_err(Failure::from)).await?;
+        let mut snapshot = snapshot.clone();
+        if core.has("storage_volatile_uuid") {
+            snapshot.config.insert("volatile.uuid".to_owned(), crate::operations::uuid());
+        }
+        core.store.change(|database| {
+            let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
+            volume.snapshots.push(snapshot);
+            volume.snapshots.sort_by_key(|one| one.created_at);
+            Ok::<(), Failure>(())
+        })?;
+    }
+    let from = match &found.snapshot {
+        Some(short) => core.content.snapshot(&found.key, short),
+        None => core.content.volume(&found.key),
+    };
+    let to = core.content.volume(key);
+    blocking(move || content::replace(&from, &to).map_err(Failure::from)).await
+}
+
+/// Makes a volume what another is: snapshots that are missing are copied, and those that the source lacks removed.
+async fn refresh(core: &Arc<Core>, found: &Found, key: &VolumeKey, source: &Source) -> Result<(), Failure> {
+    let there = core.store.read(|database| {
+        let volume = database.volumes.get(key).ok_or_else(scope::no_volume)?;
+        Ok::<_, Failure>(volume.snapshots.clone())
+    })?;
+    let mut wanted = Vec::new();
+    if !source.volume_only {
+        let same =
+            |one: &Snapshot, other: &Snapshot| one.name == other.name && one.created_at == other.created_at;
+        for old in &there {
+            if found.volume.snapshots.iter().all(|new| !same(old, new)) {
+                snapshots::remove(core, key, &old.name).await?;
+            }
+        }
+        let newest = there.iter().filter_map(|one| one.created_at).max();
+        let missing = found.volume.snapshots.iter().filter(|new| there.iter().all(|old| !same(old, new)));
+        wanted = missing.filter(|new| !source.exclude_older || new.created_at >= newest).cloned().collect();
+    }
+    transfer(core, found, key, &wanted).await
+}
+
+/// Makes a volume at another place out of one that is then removed, as moves between pools do.
+pub(crate) async fn move_by_copy(core: &Arc<Core>, from: &VolumeKey, to: &VolumeKey) -> Result<(), Failure> {
+    let volume = core.store.read(|database| {
+        let volume = database.volumes.get(from).ok_or_else(scope::no_volume)?;
+        Ok::<_, Failure>(volume.clone())
+    })?;
+    let new =
+        Volume { created_at: created_at(core), snapshots: Vec::new(), backups: Vec::new(), ..volume.clone() };
+    insert(core, to, new).await?;
+    let shots = volume.snapshots.clone();
+    let found = Found { key: from.clone(), snapshot: None, volume };
+    match transfer(core, &found, to, &shots).await {
+        Ok(()) => super::volume_change::forget(core, from).await,
+        Err(failure) => {
+            super::volume_change::forget(core, to).await?;
+            Err(failure)
+        }
+    }
+}

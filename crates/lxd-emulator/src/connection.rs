@@ -1,0 +1,46 @@
+//! One connection, served by hyper to its end.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use lxd_transport::{Body, Io};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{call::Caller, core::Core, service, upgrade::Takeover};
+
+/// Serves HTTP on a stream.
+pub(crate) async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    core: Arc<Core>,
+    caller: Caller,
+) {
+    let service = hyper::service::service_fn(|request: Request<Incoming>| {
+        let (core, caller) = (Arc::clone(&core), caller.clone());
+        async move { Ok::<_, std::convert::Infallible>(respond(&core, request, caller).await) }
+    });
+    let serving = hyper::server::conn::http1::Builder::new()
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    // What breaks a connection is the client's affair.
+    let _ = serving.await;
+}
+
+async fn respond(core: &Arc<Core>, mut request: Request<Incoming>, caller: Caller) -> Response<Body> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    let takeover = Takeover::new();
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(takeover.clone());
+    let response = service::answer(core, request, caller).await;
+    if let Some(user) = takeover.user() {
+        tokio::spawn(async move {
+            if let Ok(upgraded) = upgrade.await {
+                let io: Box<dyn Io> = Box::new(TokioIo::new(upgraded));
+                user(io).await;
+            }
+        });
+    }
+    response
+}

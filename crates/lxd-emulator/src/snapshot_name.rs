@@ -1,0 +1,55 @@
+//! Names for snapshots that come without one.
+
+use crate::{core::Core, state::Volume};
+
+/// The next free name: by the volume's `snapshots.pattern` where the server heeds that for snapshots that somebody asks
+/// for, else `snap0`, `snap1` and so on.
+pub(crate) fn next_name(core: &Core, volume: &Volume) -> String {
+    let pattern = volume.config.get("snapshots.pattern").filter(|_| core.behaviour.incus);
+    let now = core.clock.now().whole_seconds().to_string();
+    let name = filled(pattern.map_or("snap%d", String::as_str), &now);
+    match name.split_once("%d") {
+        Some((before, after)) => {
+            let next = volume.snapshots.iter().filter_map(|one| number(&one.name, before, after)).max();
+            format!("{before}{}{after}", next.map_or(0, |last| last + 1))
+        }
+        None if volume.snapshots.iter().all(|one| one.name != name) => name,
+        None => {
+            let before = format!("{name}-");
+            let next = volume.snapshots.iter().filter_map(|one| number(&one.name, &before, "")).max();
+            format!("{before}{}", next.map_or(0, |last| last + 1))
+        }
+    }
+}
+
+fn number(name: &str, before: &str, after: &str) -> Option<u64> {
+    name.strip_prefix(before)?.strip_suffix(after)?.parse().ok()
+}
+
+/// A pattern with the date in it, of whose formats only the plain one is known here.
+fn filled(pattern: &str, now: &str) -> String {
+    match (pattern.find("{{"), pattern.find("}}")) {
+        (Some(start), Some(end)) if start < end => {
+            let (before, after) = (pattern.get(..start), pattern.get(end + 2..));
+            format!("{}{now}{}", before.unwrap_or_default(), after.unwrap_or_default())
+        }
+        _ => pattern.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_between_what_is_around_them() {
+        assert_eq!(number("snap12", "snap", ""), Some(12));
+        assert_eq!(number("snapshot", "snap", ""), None);
+    }
+
+    #[test]
+    fn a_pattern_takes_the_date() {
+        assert_eq!(filled("auto-{{ creation_date }}-x", "NOW"), "auto-NOW-x");
+        assert_eq!(filled("snap%d", "NOW"), "snap%d");
+    }
+}

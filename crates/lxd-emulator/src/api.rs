@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod events;
 pub(crate) mod instances;
 pub(crate) mod operations;
+pub(crate) mod pool_create;
 pub(crate) mod pools;
 pub(crate) mod profiles;
 pub(crate) mod projects;

@@ -24,6 +24,9 @@ use crate::{
 /// No JSON of a client is longer.
 const JSON_MAX: usize = 64 << 20;
 
+/// So much of a body that nobody wants Go reads before it answers.
+const DRAINED: usize = 256 << 10;
+
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
@@ -34,14 +37,36 @@ pub(crate) enum Caller {
     Remote { certificate: Option<Vec<u8>>, address: String },
 }
 
+/// The body of a request, for the first who takes it.
+#[derive(Clone)]
+pub(crate) struct SharedBody(Arc<Mutex<Body>>);
+
+impl SharedBody {
+    fn take(&self) -> Body {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads on to the end, but not for long: a client that is still sending hears no answer.
+    pub(crate) async fn drain(self) {
+        let mut body = self.take();
+        let mut left = DRAINED;
+        while let Some(Ok(chunk)) = body.chunk().await {
+            match left.checked_sub(chunk.len()) {
+                Some(less) => left = less,
+                None => return,
+            }
+        }
+    }
+}
+
 pub(crate) struct Call {
     pub(crate) core: Arc<Core>,
     pub(crate) method: Method,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
     pub(crate) caller: Caller,
-    /// In a lock only because bodies can't be shared, and calls are.
-    body: Mutex<Body>,
+    /// Shared with whoever answers, who reads what nobody else did.
+    body: SharedBody,
     /// How the connection is taken over, where it can be.
     pub(crate) takeover: Option<Takeover>,
 }
@@ -59,7 +84,7 @@ impl Call {
                 query,
                 headers: parts.headers,
                 caller,
-                body: Mutex::new(body),
+                body: SharedBody(Arc::new(Mutex::new(body))),
                 takeover,
             },
             segments,
@@ -68,7 +93,11 @@ impl Call {
 
     /// The body, once.
     pub(crate) fn take_body(&self) -> Body {
-        std::mem::take(&mut self.body.lock().unwrap_or_else(PoisonError::into_inner))
+        self.body.take()
+    }
+
+    pub(crate) fn body(&self) -> SharedBody {
+        self.body.clone()
     }
 
     /// The body as a struct.
@@ -129,7 +158,7 @@ impl Call {
     /// The answer that an operation is.
     pub(crate) fn accepted(&self, operation: &Operation) -> Result<Reply, Failure> {
         let view = View::of(operation, &self.core.behaviour, false);
-        Ok(Reply::Operation { metadata: crate::gojson::text(&view)?, url: operation.url() })
+        Ok(Reply::Operation { metadata: crate::gojson::plain(&view)?, url: operation.url() })
     }
 
     /// Does some work before answering, or in an operation where the server has it so.

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    scope::{profile, volume_project},
+    scope::volume_project,
     state::{Database, Devices, VolumeKey, VolumeKind},
 };
 
@@ -34,18 +34,15 @@ pub(crate) fn profiles<'a>(
     using.map(|(name, _)| name)
 }
 
-/// Projects and names of the instances that have a volume as a device, be it by a profile.
+/// Projects and names of the instances that have a volume as a device of their own.
 pub(crate) fn instances<'a>(
     database: &'a Database,
     key: &'a VolumeKey,
 ) -> impl Iterator<Item = &'a (String, String)> {
-    let using = database.instances.iter().filter(move |((project, _), instance)| {
-        sees(database, project, key)
-            && (attach(&instance.devices, key)
-                || instance.profiles.iter().any(|name| {
-                    profile(database, project, name).is_some_and(|known| attach(&known.devices, key))
-                }))
-    });
+    let using = database
+        .instances
+        .iter()
+        .filter(move |((project, _), known)| attach(&known.devices, key) && sees(database, project, key));
     using.map(|(name, _)| name)
 }
 

@@ -19,13 +19,13 @@ pub(crate) enum Reply {
 impl Reply {
     /// 200 with metadata.
     pub(crate) fn of(metadata: &impl Serialize) -> Result<Self, Failure> {
-        Ok(Self::Sync { metadata: gojson::text(metadata)?, etag: None, location: None })
+        Ok(Self::Sync { metadata: gojson::plain(metadata)?, etag: None, location: None })
     }
 
     /// 200 with metadata and the ETag of what the recipe lists.
     pub(crate) fn with_etag(metadata: &impl Serialize, recipe: &impl Serialize) -> Result<Self, Failure> {
         let etag = Some(crate::etag::of(recipe)?);
-        Ok(Self::Sync { metadata: gojson::text(metadata)?, etag, location: None })
+        Ok(Self::Sync { metadata: gojson::plain(metadata)?, etag, location: None })
     }
 
     /// 200 with nothing to say.

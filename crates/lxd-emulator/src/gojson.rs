@@ -1,12 +1,17 @@
-//! JSON as Go writes it: `<`, `>` and `&` escaped, map keys sorted, a newline at the end.
+//! JSON as Go writes it: with sorted keys, and `<`, `>` and `&` escaped unless that is turned off.
 
 use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// A value's text. The same bytes go into bodies and into what ETags are computed of.
+/// A value's text as it goes into answers, which leave these characters alone.
+pub(crate) fn plain(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::internal(error.to_string()))
+}
+
+/// A value's text as it goes into errors, into events, and into what ETags are computed of.
 pub(crate) fn text(value: &impl Serialize) -> Result<String, Failure> {
-    let plain = serde_json::to_string(value).map_err(|error| Failure::internal(error.to_string()))?;
+    let plain = plain(value)?;
     if !plain.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
         return Ok(plain);
     }

@@ -1,6 +1,6 @@
 //! Config keys: which of them a driver knows for pools and volumes, and what their values may be.
 
-use crate::{config::Config, core::Core, failure::Failure, state::ContentType};
+use crate::{config::Config, core::Core, failure::Failure, size, state::ContentType};
 
 /// What a value has to be.
 #[derive(Clone, Copy)]
@@ -142,7 +142,7 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
                 Err(format!("Invalid value for a boolean {value:?}"))
             }
         }
-        Kind::Size => size(value).map(drop),
+        Kind::Size => size::parse(value).map(drop),
         Kind::Expiry => {
             value.parse::<lxd_types::Lifespan>().map(drop).map_err(|_| "Invalid expiry expression".to_owned())
         }
@@ -150,13 +150,4 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
             "Schedule must be of the form: <minute> <hour> <day-of-month> <month> <day-of-week>".to_owned()
         }),
     }
-}
-
-/// A size in bytes.
-pub(crate) fn size(value: &str) -> Result<u64, String> {
-    if value.is_empty() {
-        return Ok(0);
-    }
-    let size = value.parse::<lxd_types::Size>().map_err(|_| format!("Invalid value: {value}"))?;
-    Ok(size.bytes())
 }

@@ -51,6 +51,7 @@ impl Personality {
                 pool_get_without_etag: true,
                 pool_etag_has_description: false,
                 empty_used_by_is_null: true,
+                strict_filters: false,
                 pools_list_snapshots: true,
                 untrusted: "not authorized",
                 no_usage_is_error: true,
@@ -71,6 +72,7 @@ impl Personality {
                 pool_get_without_etag: false,
                 pool_etag_has_description: true,
                 empty_used_by_is_null: false,
+                strict_filters: true,
                 pools_list_snapshots: false,
                 untrusted: "You must be authenticated",
                 no_usage_is_error: false,
@@ -91,6 +93,7 @@ impl Personality {
                 pool_get_without_etag: false,
                 pool_etag_has_description: true,
                 empty_used_by_is_null: false,
+                strict_filters: true,
                 pools_list_snapshots: false,
                 untrusted: "not authorized",
                 no_usage_is_error: false,
@@ -126,6 +129,8 @@ pub(crate) struct Behaviour {
     pub(crate) no_usage_is_error: bool,
     /// What callers without trust are told.
     pub(crate) untrusted: &'static str,
+    /// Filters of volumes may not name unknown fields and operators.
+    pub(crate) strict_filters: bool,
     /// An unused pool says `null`, and so does an operation without resources.
     pub(crate) empty_used_by_is_null: bool,
     pub(crate) empty_resources_are_null: bool,

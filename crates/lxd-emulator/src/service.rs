@@ -17,11 +17,14 @@ use crate::{
 pub(crate) async fn answer(core: &Arc<Core>, request: Request<Body>, caller: Caller) -> Response<Body> {
     let head = request.method() == Method::HEAD;
     let (call, segments) = Call::new(Arc::clone(core), request, caller);
+    let body = call.body();
     let handled = tokio::spawn(async move {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         handle(call, &segments).await
     });
-    let mut response = match handled.await {
+    let handled = handled.await;
+    body.drain().await;
+    let mut response = match handled {
         Ok(Ok(reply)) => reply.into_response(),
         Ok(Err(failure)) => failure.into_response(),
         // Where a handler panics Go closes the connection; here the text helps whoever tests with this.
@@ -37,8 +40,15 @@ async fn handle(call: Call, segments: &[&str]) -> Result<Reply, Failure> {
     let method = call.method.clone();
     call.check_trust(segments)?;
     match (method.as_str(), segments) {
-        ("GET", [""]) => Reply::of(&["/1.0"]),
+        ("OPTIONS", _) => Ok(Reply::Raw(Response::new(Body::empty()))),
+        (_, [""]) => Reply::of(&["/1.0"]),
         (_, ["1.0", "storage-pools", rest @ ..]) => pools(call, method.as_str(), rest).await,
+        ("GET", ["1.0", "storage-volumes"]) if call.core.has("storage_volumes_all") => {
+            api::volumes::list_all(&call, None)
+        }
+        ("GET", ["1.0", "storage-volumes", kind]) if call.core.has("storage_volumes_all") => {
+            api::volumes::list_all(&call, Some(kind))
+        }
         ("GET", ["1.0"]) => api::server::get(&call),
         ("PUT" | "PATCH", ["1.0"]) => api::server_config::update(call).await,
         (
@@ -47,7 +57,7 @@ async fn handle(call: Call, segments: &[&str]) -> Result<Reply, Failure> {
         ) => others(call, method.as_str(), area, rest).await,
         (_, ["1.0", "operations", rest @ ..]) => operations(call, method.as_str(), rest).await,
         ("GET", ["1.0", "events"]) => api::events::listen(call),
-        (_, [""] | ["1.0"] | ["1.0", "events"]) => Err(not_implemented()),
+        (_, ["1.0"] | ["1.0", "events"]) => Err(not_implemented()),
         _ => Err(no_route()),
     }
 }
@@ -81,7 +91,7 @@ async fn others(call: Call, method: &str, area: &str, rest: &[&str]) -> Result<R
         ("cluster", "GET", ["members", name, "state"]) if call.core.has("cluster_member_state") => {
             api::cluster::state(&call, name)
         }
-        (_, _, [] | [_]) | ("cluster", _, ["members", _]) => Err(not_implemented()),
+        (_, _, [] | [_]) | ("cluster", _, ["members", _] | ["members", _, "state"]) => Err(not_implemented()),
         _ => Err(no_route()),
     }
 }
@@ -100,7 +110,7 @@ async fn operations(call: Call, method: &str, rest: &[&str]) -> Result<Reply, Fa
 async fn pools(call: Call, method: &str, rest: &[&str]) -> Result<Reply, Failure> {
     match (method, rest) {
         ("GET", []) => api::pools::list(&call),
-        ("POST", []) => api::pools::create(call).await,
+        ("POST", []) => api::pool_create::create(call).await,
         ("GET", [pool]) => api::pools::get(&call, pool),
         ("PUT" | "PATCH", [pool]) => api::pools::update(call, pool).await,
         ("DELETE", [pool]) => api::pools::delete(call, pool).await,

@@ -54,7 +54,7 @@ pub(crate) fn get(call: &Call) -> Result<Reply, Failure> {
             enabled: !database.members.is_empty(),
             member_config,
         };
-        Reply::with_etag(&cluster, &serde_json::json!([cluster.server_name, cluster.enabled]))
+        Reply::with_etag(&cluster, &cluster)
     })
 }
 
@@ -150,7 +150,9 @@ pub(crate) fn member(call: &Call, name: &str) -> Result<Reply, Failure> {
 pub(crate) fn state(call: &Call, name: &str) -> Result<Reply, Failure> {
     let core = &call.core;
     let pools: Vec<String> = core.store.read(|database| {
-        find(database, name)?;
+        if !database.members.iter().any(|member| member == name) {
+            return Err(Failure::not_found("Cluster member not found"));
+        }
         Ok::<_, Failure>(database.pools.keys().cloned().collect())
     })?;
     let pools = pools.into_iter().map(|pool| space_of(core, &pool, name).map(|space| (pool, space)));

@@ -245,7 +245,10 @@ async fn make(core: &Arc<Core>, project: &str, name: &str, instance: Instance) -
             };
             Failure::internal("No root device could be found").within(why)
         });
-        let pool = pool.and_then(|pool| check_devices(database, project, &devices).map(|()| pool));
+        let pool = pool.and_then(|pool| {
+            scope::pool(database, &pool).map_err(|failure| failure.within("Failed loading storage pool"))?;
+            check_devices(database, project, &devices).map(|()| pool)
+        });
         let pool = pool.map_err(|failure| failure.within(&failed).within("Failed creating instance record"))?;
         let driver = scope::pool(database, &pool)?.driver.clone();
         let key = VolumeKey {
@@ -284,20 +287,20 @@ fn check_devices(database: &Database, project: &str, devices: &Devices) -> Resul
     for (name, device) in
         devices.iter().filter(|(_, device)| device.get("type").is_some_and(|kind| kind == "disk"))
     {
-        let within = |failure: Failure| {
-            failure.within(&format!("Device validation failed for {name:?}")).within("Invalid devices")
-        };
         if let Some(path) = device.get("path").filter(|path| !paths.insert((*path).clone())) {
             let text = format!("More than one disk device uses the same path {path:?}");
-            return Err(within(Failure::internal(text)));
+            let failure = Failure::internal(text).within(&format!("Device validation failed for {name:?}"));
+            return Err(failure.within("Invalid devices"));
         }
         let (Some(pool), Some(source)) = (device.get("pool"), device.get("source")) else { continue };
+        let within = |failure: Failure| failure.within(&format!("Failed add validation for device {name:?}"));
         let known = scope::pool(database, pool)
             .map_err(|failure| within(failure.within(&format!("Failed to get storage pool {pool:?}"))))?;
         let of = scope::volume_project(database, project, VolumeKind::Custom)?;
         let source = source.split('/').next().unwrap_or_default();
-        scope::locate(database, known, pool, &of, VolumeKind::Custom, source, None)
-            .map_err(|failure| within(failure.within("Failed loading custom volume")))?;
+        scope::locate(database, known, pool, &of, VolumeKind::Custom, source, None).map_err(|_| {
+            within(Failure::not_found("Failed loading custom volume: Storage volume not found"))
+        })?;
     }
     Ok(())
 }

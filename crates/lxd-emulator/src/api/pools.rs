@@ -1,10 +1,9 @@
 //! `/1.0/storage-pools`.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::{
+    api::pool_create::{global_part, local_part, refuse_local},
     call::Call,
     config::{Config, cleaned, merged},
     core::{ALONE, Core, blocking},
@@ -12,10 +11,11 @@ use crate::{
     envelope::Reply,
     etag,
     failure::Failure,
+    filter::Filter,
     keys, names,
     operations::Plan,
     route::path_escaped,
-    scope,
+    scope, size,
     state::{DEFAULT, Database, Pool, PoolStatus},
     volume_view,
 };
@@ -94,15 +94,24 @@ fn recipe(core: &Core, name: &str, pool: &Pool, config: &Config) -> serde_json::
 /// `GET /1.0/storage-pools`.
 pub(crate) fn list(call: &Call) -> Result<Reply, Failure> {
     let core = &call.core;
+    let filter = call.query.get("filter").filter(|_| core.has("api_filtering_extended"));
+    let filter = Filter::parse(filter, true)?;
     core.store.read(|database| {
-        if call.query.recursion() == 0 {
-            let urls: Vec<String> =
-                database.pools.keys().map(|name| format!("/1.0/storage-pools/{name}")).collect();
-            return Reply::of(&urls);
+        let mut chosen = Vec::new();
+        for (name, pool) in &database.pools {
+            let view = View::of(core, database, name, pool, None);
+            if filter.as_ref().map_or(Ok(true), |filter| filter.takes_view(&view))? {
+                chosen.push((name, view));
+            }
         }
-        let views: Vec<View> =
-            database.pools.iter().map(|(name, pool)| View::of(core, database, name, pool, None)).collect();
-        Reply::of(&views)
+        if chosen.is_empty() && filter.is_some() {
+            return Reply::of(&());
+        }
+        if call.query.recursion() == 0 {
+            let urls = chosen.iter().map(|(name, _)| format!("/1.0/storage-pools/{name}"));
+            return Reply::of(&urls.collect::<Vec<_>>());
+        }
+        Reply::of(&chosen.into_iter().map(|(_, view)| view).collect::<Vec<_>>())
     })
 }
 
@@ -123,130 +132,10 @@ pub(crate) fn get(call: &Call, name: &str) -> Result<Reply, Failure> {
     })
 }
 
-/// `POST /1.0/storage-pools`.
-pub(crate) async fn create(call: Call) -> Result<Reply, Failure> {
-    let fields = call.fields("StoragePoolsPost").await?;
-    let (name, driver) = (fields.text("name")?, fields.text("driver")?);
-    let (description, config) = (fields.text("description")?, fields.config("config")?.unwrap_or_default());
-    if name.is_empty() {
-        return Err(Failure::bad_request("No name provided"));
-    }
-    if name.contains('/') {
-        return Err(Failure::bad_request("Storage pool names may not contain slashes"));
-    }
-    if driver.is_empty() {
-        return Err(Failure::bad_request("No driver provided"));
-    }
-    let plan = plan(&call, "Creating storage pool");
-    let asynchronous = call.core.has("storage_and_network_operations");
-    let (core, requestor) = (std::sync::Arc::clone(&call.core), call.requestor());
-    call.change(asynchronous, plan, async move {
-        let location = format!("/1.0/storage-pools/{}", path_escaped(&name));
-        make(&core, &name, driver, description, config).await?;
-        core.happened(DEFAULT, "storage-pool-created", location.clone(), None, requestor);
-        Ok(Reply::created(location))
-    })
-    .await
-}
-
-/// Makes a pool on a server alone.
-async fn make(
-    core: &std::sync::Arc<Core>,
-    name: &str,
-    driver: String,
-    description: String,
-    config: Config,
-) -> Result<(), Failure> {
-    if core.store.read(|database| database.pools.contains_key(name)) {
-        return Err(exists());
-    }
-    if !core.drivers.contains(&driver) {
-        return Err(Failure::internal("Unknown driver"));
-    }
-    if name.chars().any(char::is_whitespace) {
-        return Err(Failure::internal("Storage name cannot contain white space"));
-    }
-    keys::check_pool(core, &driver, &config)?;
-    let folder = core.content.pool(name, ALONE);
-    let mut local = local_part(&driver, &config);
-    match local.get("source") {
-        Some(source) if driver == "dir" && !std::path::Path::new(source).exists() => {
-            return Err(Failure::internal(format!("Source path '{source}' doesn't exist")));
-        }
-        Some(_) => {}
-        None => {
-            local.insert("source".to_owned(), default_source(core, name, &driver, ALONE));
-        }
-    }
-    let pool = Pool {
-        config: global_part(&driver, &config),
-        driver,
-        description,
-        local: BTreeMap::from([(ALONE.to_owned(), cleaned(&local))]),
-        status: PoolStatus::Created,
-    };
-    core.store.change(|database| {
-        if database.pools.contains_key(name) {
-            return Err(exists());
-        }
-        database.pools.insert(name.to_owned(), pool);
-        Ok(())
-    })?;
-    let made = blocking(move || std::fs::create_dir_all(folder).map_err(Failure::from)).await;
-    if made.is_err() {
-        core.store.change(|database| -> Result<(), Failure> {
-            database.pools.remove(name);
-            Ok(())
-        })?;
-    }
-    made
-}
-
-/// Where a pool is that names no source: its folder, or a loop file.
-pub(crate) fn default_source(core: &Core, name: &str, driver: &str, member: &str) -> String {
-    if keys::has_size(driver) {
-        core.content.member(member).join("disks").join(format!("{name}.img")).display().to_string()
-    } else {
-        core.content.pool(name, member).display().to_string()
-    }
-}
-
-/// The keys that each member of a cluster has for itself.
-const LOCAL: [&str; 8] = [
-    "size",
-    "source",
-    "source.recover",
-    "source.wipe",
-    "volatile.initial_source",
-    "zfs.pool_name",
-    "lvm.thinpool_name",
-    "lvm.vg_name",
-];
-
-/// What of a config each member has of its own.
-pub(crate) fn local_part(_driver: &str, config: &Config) -> Config {
-    config
-        .iter()
-        .filter(|(key, _)| LOCAL.contains(&key.as_str()))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
-}
-
-/// The rest of it.
-pub(crate) fn global_part(_driver: &str, config: &Config) -> Config {
-    config
-        .iter()
-        .filter(|(key, value)| !LOCAL.contains(&key.as_str()) && !value.is_empty())
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
-}
-
-fn exists() -> Failure {
-    Failure::conflict("The storage pool already exists: The record already exists")
-}
-
-fn plan(call: &Call, description: &'static str) -> Plan {
-    call.plan(description).of_project(DEFAULT)
+/// An operation about a pool, which belongs to no project.
+pub(crate) fn plan(call: &Call, description: &'static str, name: &str) -> Plan {
+    let url = format!("/1.0/storage-pools/{}", path_escaped(name));
+    call.plan(description).of_project(DEFAULT).about(&call.core, &[], ("", ""), &url)
 }
 
 /// `PUT` and `PATCH /1.0/storage-pools/POOL`.
@@ -261,7 +150,12 @@ pub(crate) async fn update(call: Call, name: &str) -> Result<Reply, Failure> {
     let fields: Fields = call.fields("StoragePoolPut").await?;
     let (description, sent) = (fields.text("description")?, fields.config("config")?.unwrap_or_default());
     let patch = call.method == http::Method::PATCH;
-    let target = core.store.read(|database| call.target(database))?;
+    let (target, clustered) = core
+        .store
+        .read(|database| call.target(database).map(|target| (target, !database.members.is_empty())))?;
+    if clustered && target.is_none() {
+        refuse_local(&sent).map_err(|failure| Failure::bad_request(failure.text))?;
+    }
     let known = core.store.read(|database| {
         scope::pool(database, name)
             .map(|pool| (pool.driver.clone(), shown_config(database, pool, target.as_deref())))
@@ -270,21 +164,28 @@ pub(crate) async fn update(call: Call, name: &str) -> Result<Reply, Failure> {
     let new = if patch { merged(&old, &sent) } else { cleaned(&sent) };
     keys::check_pool(&core, &driver, &new).map_err(|failure| Failure::bad_request(failure.text))?;
     let asynchronous = core.has("storage_and_network_operations");
-    let (plan, requestor) = (plan(&call, "Updating storage pool"), call.requestor());
+    let (plan, requestor) = (plan(&call, "Updating storage pool", name), call.requestor());
     let name = name.to_owned();
     call.change(asynchronous, plan, async move {
-        if new.get("source") != old.get("source") {
+        let pending = core.store.read(|database| {
+            database.pools.get(&name).is_some_and(|pool| pool.status == PoolStatus::Pending)
+        });
+        if new.get("source") != old.get("source") && !pending {
             return Err(Failure::internal("Pool source cannot be changed when not in pending state"));
+        }
+        let bytes = |config: &Config| config.get("size").and_then(|size| size::parse(size).ok()).unwrap_or(0);
+        if core.has("storage_pool_loop_resize") && bytes(&new) < bytes(&old) {
+            return Err(Failure::internal("Pool cannot be shrunk"));
         }
         core.store.change(|database| {
             let alone = database.members.is_empty();
             let pool = database.pools.get_mut(&name);
             let pool = pool.ok_or_else(|| Failure::not_found("Storage pool not found"))?;
             pool.description = description;
-            pool.config = global_part(&driver, &new);
+            pool.config = global_part(&new);
             let member = if alone { Some(ALONE.to_owned()) } else { target };
             if let Some(member) = member {
-                pool.local.insert(member, local_part(&driver, &new));
+                pool.local.insert(member, local_part(&new));
             }
             Ok::<(), Failure>(())
         })?;
@@ -307,7 +208,7 @@ pub(crate) async fn delete(call: Call, name: &str) -> Result<Reply, Failure> {
     };
     core.store.read(check)?;
     let asynchronous = core.has("storage_and_network_operations");
-    let (plan, requestor) = (plan(&call, "Deleting storage pool"), call.requestor());
+    let (plan, requestor) = (plan(&call, "Deleting storage pool", name), call.requestor());
     let name = name.to_owned();
     call.change(asynchronous, plan, async move {
         let folders = core.store.change(|database| {
@@ -363,7 +264,7 @@ pub(crate) fn space_of(core: &Core, name: &str, member: &str) -> Result<Resource
     let size = core.store.read(|database| {
         let local = scope::pool(database, name)?.local.get(member);
         let size = local.and_then(|config| config.get("size"));
-        Ok::<_, Failure>(size.and_then(|size| keys::size(size).ok()))
+        Ok::<_, Failure>(size.and_then(|size| size::parse(size).ok()))
     })?;
     let used = core.content.usage(&core.content.pool(name, member)).max(FORMATTED);
     let inodes =

@@ -179,7 +179,7 @@ pub(crate) fn delete(call: &Call, name: &str) -> Result<Reply, Failure> {
         let key = key(call, database, name)?;
         let profile = find(database, &key)?;
         if !View::of(&call.core, database, &key, profile).used_by.is_empty() {
-            return Err(Failure::bad_request("Profile is currently in use"));
+            return Err(Failure::internal("Profile is currently in use"));
         }
         database.profiles.remove(&key);
         Ok(())

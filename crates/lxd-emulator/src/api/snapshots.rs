@@ -109,7 +109,6 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
         }
         let expires_at = match sent_expiry {
             Some(time) => Some(time),
-            None if fields.has("expires_at") => None,
             None => default_expiry(&core, volume),
         };
         let described = core.has("storage_volatile_uuid") && !sent_description.is_empty();
@@ -330,6 +329,9 @@ pub(crate) async fn remove(core: &Arc<Core>, key: &VolumeKey, short: &str) -> Re
 
 /// Puts a snapshot's content in the place of its volume's.
 pub(crate) async fn restore(core: &Arc<Core>, key: &VolumeKey, short: &str) -> Result<(), Failure> {
+    if short.contains('/') {
+        return Err(Failure::internal("Invalid snapshot name"));
+    }
     core.store.read(|database| {
         let volume = database.volumes.get(key).ok_or_else(scope::no_volume)?;
         find(volume, short).map_err(|_| Failure::internal("Snapshot not found")).map(drop)

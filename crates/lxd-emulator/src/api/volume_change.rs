@@ -13,7 +13,7 @@ use crate::{
     envelope::Reply,
     etag,
     failure::Failure,
-    keys, names, scope,
+    keys, names, scope, size,
     state::{ContentType, VolumeKey, VolumeKind},
     volume_view::{recipe, used_by},
 };
@@ -21,6 +21,9 @@ use crate::{
 /// `PUT /1.0/storage-pools/POOL/volumes/TYPE/VOLUME`.
 pub(crate) async fn put(call: Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
     let kind = scope::kind(kind)?;
+    if name.contains('/') {
+        return Err(Failure::internal("Volume name cannot be a snapshot"));
+    }
     let core = Arc::clone(&call.core);
     let key = locate(&call, pool, kind, name)?;
     let fields = call.fields("StorageVolumePut").await?;
@@ -50,6 +53,9 @@ pub(crate) async fn put(call: Call, pool: &str, kind: &str, name: &str) -> Resul
 
 /// `PATCH` on the same: the config is merged, the description is not.
 pub(crate) async fn patch(call: Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
+    if name.contains('/') {
+        return Err(Failure::bad_request("Invalid volume name"));
+    }
     let kind = scope::custom(kind)?;
     let core = Arc::clone(&call.core);
     let key = locate(&call, pool, kind, name)?;
@@ -102,10 +108,10 @@ async fn write(
     }
     keys::check_volume(core, &driver, content_type, &config, &internal_name(key))?;
     if content_type == ContentType::Block && config.get("size") != old.get("size") {
-        let bytes = |config: &Config| config.get("size").and_then(|size| keys::size(size).ok()).unwrap_or(0);
+        let bytes = |config: &Config| config.get("size").and_then(|size| size::parse(size).ok()).unwrap_or(0);
         let (before, after) = (bytes(&old), bytes(&config));
         if after != 0 && after < before {
-            return Err(Failure::internal("Block volumes cannot be shrunk: Cannot shrink volume"));
+            return Err(Failure::internal("Block volumes cannot be shrunk: Cannot be shrunk"));
         }
         if after > before {
             let (growing, wanted) = (Arc::clone(core), key.clone());
@@ -129,6 +135,9 @@ pub(crate) async fn forget(core: &Arc<Core>, key: &VolumeKey) -> Result<(), Fail
 
 /// `DELETE /1.0/storage-pools/POOL/volumes/TYPE/VOLUME`.
 pub(crate) async fn delete(call: Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
+    if name.contains('/') {
+        return Err(Failure::bad_request(format!("Invalid storage volume {name:?}")));
+    }
     let kind = scope::kind(kind)?;
     let core = Arc::clone(&call.core);
     let key =

@@ -10,7 +10,7 @@ use crate::{
     core::{Core, blocking},
     envelope::Reply,
     failure::Failure,
-    keys, names, scope,
+    keys, names, scope, size,
     state::{ContentType, Pool, Volume, VolumeKey, VolumeKind},
 };
 
@@ -24,6 +24,8 @@ pub(crate) struct Wanted {
     /// `None` where nothing was sent: copies then take that of their source.
     pub(crate) config: Option<Config>,
     content_type: String,
+    /// Whether the type is in the path.
+    typed: bool,
 }
 
 /// `POST /1.0/storage-pools/POOL/volumes`, with the type in the path or in the body.
@@ -35,6 +37,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: Option<&str>) -> Result
         description: fields.text("description")?,
         config: fields.config("config")?,
         content_type: fields.text("content_type")?,
+        typed: kind.is_some(),
     };
     let in_body = fields.text("type")?;
     check_name(&call.core, &wanted.name)?;
@@ -81,13 +84,13 @@ fn check_kind(core: &Core, in_path: Option<&str>, in_body: &str) -> Result<(), F
 }
 
 /// The type of content that a request names.
-fn content_type(core: &Core, name: &str) -> Result<ContentType, Failure> {
+fn content_type(core: &Core, name: &str, typed: bool) -> Result<ContentType, Failure> {
     match name {
         "" | "filesystem" => Ok(ContentType::Filesystem),
         "block" => Ok(ContentType::Block),
         "iso" if core.has("custom_volume_iso") => Ok(ContentType::Iso),
         _ => Err(Failure::new(
-            if core.has("custom_volume_iso") { 400 } else { 500 },
+            if typed || core.has("custom_volume_iso") { 400 } else { 500 },
             "Invalid volume content type name",
         )),
     }
@@ -96,7 +99,7 @@ fn content_type(core: &Core, name: &str) -> Result<ContentType, Failure> {
 /// Where the volume will be that a request makes.
 pub(crate) fn new_key(call: &Call, pool: &str, name: &str) -> Result<VolumeKey, Failure> {
     call.core.store.read(|database| {
-        let project = scope::volume_project(database, call.project(), VolumeKind::Custom)?;
+        let project = scope::one_volumes_project(database, call.project(), VolumeKind::Custom)?;
         let target = call.target(database)?;
         let known = scope::pool(database, pool)?;
         Ok(VolumeKey {
@@ -115,7 +118,7 @@ async fn empty(call: Call, pool: &str, wanted: Wanted) -> Result<Reply, Failure>
     if core.store.read(|database| database.volumes.contains_key(&key)) {
         return Err(exists());
     }
-    let content_type = content_type(&core, &wanted.content_type)?;
+    let content_type = content_type(&core, &wanted.content_type, wanted.typed)?;
     let asynchronous = core.has("storage_and_profile_operations");
     let plan = call.plan("Creating storage volume").about(&core, &[], ("", ""), &names::volume(&core, &key));
     let requestor = call.requestor();
@@ -175,7 +178,8 @@ pub(crate) fn with_defaults(core: &Core, pool: &Pool, content_type: ContentType,
 
 /// Puts a volume into the database and makes its folder.
 pub(crate) async fn insert(core: &Arc<Core>, key: &VolumeKey, volume: Volume) -> Result<(), Failure> {
-    let size = volume.config.get("size").map_or(Ok(0), |size| keys::size(size)).map_err(Failure::internal)?;
+    let size =
+        volume.config.get("size").map_or(Ok(0), |size| size::parse(size)).map_err(Failure::internal)?;
     let size = if size == 0 { BLOCK_DEFAULT } else { size };
     let content_type = volume.content_type;
     core.store.change(|database| {

@@ -19,16 +19,17 @@ use crate::{
 
 /// `POST /1.0/storage-pools/POOL/volumes/TYPE/VOLUME`.
 pub(crate) async fn post(call: Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
+    if name.contains('/') {
+        return Err(Failure::bad_request("Invalid volume name"));
+    }
     let fields = call.fields("StorageVolumePost").await?;
     let new_name = fields.text("name")?;
     check_name(&call.core, &new_name)?;
-    let kind = match scope::kind(kind)? {
-        VolumeKind::Custom => VolumeKind::Custom,
-        other => {
-            let text = format!("Renaming storage volumes of type {:?} is not allowed", other.name());
-            return Err(Failure::bad_request(text));
-        }
-    };
+    if kind != VolumeKind::Custom.name() {
+        let text = format!("Renaming storage volumes of type {kind:?} is not allowed");
+        return Err(Failure::bad_request(text));
+    }
+    let kind = VolumeKind::Custom;
     let migration = fields.flag("migration")?;
     let location = source_location(&call, &fields)?;
     let core = Arc::clone(&call.core);
@@ -76,12 +77,11 @@ pub(crate) async fn post(call: Call, pool: &str, kind: &str, name: &str) -> Resu
 
 /// The project that a volume is moved to.
 fn target_project(core: &Core, database: &crate::state::Database, named: &str) -> Result<String, Failure> {
-    let effective = scope::one_volumes_project(database, named, VolumeKind::Custom);
     if !core.behaviour.pools_check_project {
-        // LXD 5.0 finds out later.
-        return Ok(effective.unwrap_or_else(|_| named.to_owned()));
+        // LXD 5.0 takes what it is told, be it a project without volumes of its own.
+        return Ok(named.to_owned());
     }
-    let effective = effective?;
+    let effective = scope::one_volumes_project(database, named, VolumeKind::Custom)?;
     if effective != named {
         return Err(Failure::bad_request("Target project does not have features.storage.volumes enabled"));
     }

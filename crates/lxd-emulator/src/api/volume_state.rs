@@ -7,7 +7,7 @@ use crate::{
     core::Core,
     envelope::Reply,
     failure::Failure,
-    keys, scope,
+    scope, size,
     state::{ContentType, Database, VolumeKey, VolumeKind},
 };
 
@@ -35,7 +35,7 @@ pub(crate) fn get(call: &Call, pool: &str, kind: &str, name: &str) -> Result<Rep
         let found = scope::find(call, database, pool, kind, name);
         let (key, volume) = found.map_err(|failure| missing(call, database, pool, kind, name, failure))?;
         let driver = &scope::pool(database, pool)?.driver;
-        let size = volume.config.get("size").and_then(|size| keys::size(size).ok()).unwrap_or(0);
+        let size = volume.config.get("size").and_then(|size| size::parse(size).ok()).unwrap_or(0);
         usage(core, driver, &key, volume.content_type, size)
     })?;
     Reply::of(&View { usage })
@@ -79,7 +79,8 @@ fn usage(
             Ok(None)
         };
     }
-    let used = core.content.usage(&core.content.volume(key));
+    // An empty subvolume takes a block.
+    let used = core.content.usage(&core.content.volume(key)) + if disk { 0 } else { 16 << 10 };
     let total = (core.has("storage_volume_state_total") && size > 0).then_some(size);
     let always = core.has("storage_volatile_uuid");
     Ok(Some(Usage { used: (used > 0 || always).then_some(used), total: total.or(always.then_some(0)) }))

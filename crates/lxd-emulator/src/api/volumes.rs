@@ -1,41 +1,63 @@
 //! Reading volumes: lists, and one of them.
 
-use serde::Serialize;
-
 use crate::{
     call::Call,
     envelope::Reply,
     failure::Failure,
+    filter::Filter,
     names, scope,
     state::{Database, Volume, VolumeKey, VolumeKind},
     volume_view::{View, recipe},
 };
 
 /// A volume or snapshot of a list.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Entry {
-    Url(String),
-    View(Box<View>),
+struct Entry {
+    order: (VolumeKind, String, String, String, String),
+    url: String,
+    view: View,
 }
 
 /// `GET /1.0/storage-pools/POOL/volumes`, of one type or of all.
 pub(crate) fn list(call: &Call, pool: &str, kind: Option<&str>) -> Result<Reply, Failure> {
+    chosen(call, Some(pool), kind)
+}
+
+/// `GET /1.0/storage-volumes`, the same over all pools.
+pub(crate) fn list_all(call: &Call, kind: Option<&str>) -> Result<Reply, Failure> {
+    chosen(call, None, kind)
+}
+
+fn chosen(call: &Call, pool: Option<&str>, kind: Option<&str>) -> Result<Reply, Failure> {
     let kind = kind.map(scope::kind).transpose()?;
+    let filter = Filter::parse(call.query.get("filter"), call.core.behaviour.strict_filters)?;
     call.core.store.read(|database| {
         let projects = projects(call, database)?;
         let target = call.target(database)?;
-        scope::pool(database, pool)?;
+        if let Some(pool) = pool {
+            scope::pool(database, pool)?;
+        }
         let wanted = |key: &VolumeKey| {
-            key.pool == pool
+            pool.is_none_or(|pool| key.pool == pool)
                 && kind.is_none_or(|kind| key.kind == kind)
                 && projects.take(key)
                 && target.as_ref().is_none_or(|target| key.member == *target || key.member.is_empty())
         };
-        let chosen: Vec<(&VolumeKey, &Volume)> =
-            database.volumes.iter().filter(|(key, _)| wanted(key)).collect();
-        let entries = entries(call, database, &chosen);
-        Reply::of(&entries)
+        let mut entries = Vec::new();
+        for (key, volume) in database.volumes.iter().filter(|(key, _)| wanted(key)) {
+            entries.extend(entries_of(call, database, key, volume));
+        }
+        let mut taken = Vec::new();
+        for entry in entries {
+            if filter.as_ref().map_or(Ok(true), |filter| filter.takes_view(&entry.view))? {
+                taken.push(entry);
+            }
+        }
+        // By name, so that snapshots follow their volume but not always at once.
+        taken.sort_by(|one, other| one.order.cmp(&other.order));
+        if call.query.recursion() == 0 {
+            return Reply::of(&taken.into_iter().map(|entry| entry.url).collect::<Vec<_>>());
+        }
+        Reply::of(&taken.into_iter().map(|entry| entry.view).collect::<Vec<_>>())
     })
 }
 
@@ -73,23 +95,22 @@ fn projects(call: &Call, database: &Database) -> Result<Projects, Failure> {
     Ok(Projects::One { named: call.project().to_owned(), custom })
 }
 
-fn entries(call: &Call, database: &Database, chosen: &[(&VolumeKey, &Volume)]) -> Vec<Entry> {
+/// A volume with its snapshots.
+fn entries_of(call: &Call, database: &Database, key: &VolumeKey, volume: &Volume) -> Vec<Entry> {
     let core = &call.core;
-    let recursive = call.query.recursion() > 0;
-    let mut entries = Vec::new();
-    for (key, volume) in chosen {
-        entries.push(if recursive {
-            Entry::View(Box::new(View::of(core, database, key, volume)))
-        } else {
-            Entry::Url(names::volume_in(core, database, key))
-        });
-        for snapshot in volume.snapshots.iter().filter(|_| key.kind == VolumeKind::Custom) {
-            entries.push(if recursive {
-                Entry::View(Box::new(View::of_snapshot(core, key, volume, snapshot)))
-            } else {
-                Entry::Url(names::snapshot_in(core, database, key, &snapshot.name))
-            });
-        }
+    let order =
+        |name: &str| (key.kind, key.pool.clone(), name.to_owned(), key.member.clone(), key.project.clone());
+    let mut entries = vec![Entry {
+        order: order(&key.name),
+        url: names::volume_in(core, database, key),
+        view: View::of(core, database, key, volume),
+    }];
+    if key.kind == VolumeKind::Custom && !core.has("storage_volume_full") {
+        entries.extend(volume.snapshots.iter().map(|snapshot| Entry {
+            order: order(&format!("{}/{}", key.name, snapshot.name)),
+            url: names::snapshot_in(core, database, key, &snapshot.name),
+            view: View::of_snapshot(core, key, volume, snapshot),
+        }));
     }
     entries
 }

@@ -86,7 +86,10 @@ impl Filter {
         }
         let negated = clause.operator == "ne";
         let equal = match field(object, &clause.field) {
-            None if self.strict => return Err(Failure::internal("Invalid type for field")),
+            None if self.strict => {
+                let text = format!("Invalid type \"invalid\" for field {:?}", clause.field);
+                return Err(Failure::internal(text));
+            }
             None => false,
             Some(Value::String(text)) => fits(text, &clause.value),
             Some(other) => other.to_string() == clause.value,

@@ -114,6 +114,14 @@ impl Plan {
         self
     }
 
+    /// Says that the work is done on another member.
+    pub(crate) fn at(mut self, member: &str) -> Self {
+        if !member.is_empty() {
+            member.clone_into(&mut self.location);
+        }
+        self
+    }
+
     /// Makes it one of another class.
     pub(crate) fn of_class(mut self, class: Class) -> Self {
         self.class = class;
@@ -168,10 +176,11 @@ impl Operation {
         self.lock().status
     }
 
-    /// Its URL, with the project where that is not the default one.
+    /// Its URL, on the newest servers with the project where that is not the default one.
     pub(crate) fn url(&self) -> String {
         let project = match self.plan.project.as_str() {
             crate::state::DEFAULT | "" => String::new(),
+            _ if !self.behaviour.error_codes_in_operations => String::new(),
             other => format!("?project={}", crate::route::query_escaped(other)),
         };
         format!("/1.0/operations/{}{project}", self.id)

@@ -53,6 +53,7 @@ impl Personality {
                 empty_used_by_is_null: true,
                 strict_filters: false,
                 pools_list_snapshots: true,
+                looks_only_here: true,
                 untrusted: "not authorized",
                 no_usage_is_error: true,
                 missing_volumes_have_no_snapshots: true,
@@ -74,6 +75,7 @@ impl Personality {
                 empty_used_by_is_null: false,
                 strict_filters: true,
                 pools_list_snapshots: false,
+                looks_only_here: false,
                 untrusted: "You must be authenticated",
                 no_usage_is_error: false,
                 missing_volumes_have_no_snapshots: false,
@@ -95,6 +97,7 @@ impl Personality {
                 empty_used_by_is_null: false,
                 strict_filters: true,
                 pools_list_snapshots: false,
+                looks_only_here: false,
                 untrusted: "not authorized",
                 no_usage_is_error: false,
                 missing_volumes_have_no_snapshots: false,
@@ -131,6 +134,8 @@ pub(crate) struct Behaviour {
     pub(crate) untrusted: &'static str,
     /// Filters of volumes may not name unknown fields and operators.
     pub(crate) strict_filters: bool,
+    /// Lists of snapshots and the state of volumes don't leave the member that is asked.
+    pub(crate) looks_only_here: bool,
     /// An unused pool says `null`, and so does an operation without resources.
     pub(crate) empty_used_by_is_null: bool,
     pub(crate) empty_resources_are_null: bool,

@@ -93,6 +93,19 @@ pub(crate) fn find<'a>(
     locate(database, pool, pool_name, &project, kind, name, target.as_deref())
 }
 
+/// The same where LXD 5.0 only looks on the member that is asked, whatever the target.
+pub(crate) fn find_here<'a>(
+    call: &Call,
+    database: &'a Database,
+    pool_name: &str,
+    kind: VolumeKind,
+    name: &str,
+) -> Result<(VolumeKey, &'a Volume), Failure> {
+    let (key, volume) = find(call, database, pool_name, kind, name)?;
+    let elsewhere = call.core.behaviour.looks_only_here && key.member != call.core.here(database);
+    if elsewhere && !key.member.is_empty() { Err(no_volume()) } else { Ok((key, volume)) }
+}
+
 /// Finds a volume by everything that tells it from others.
 pub(crate) fn locate<'a>(
     database: &'a Database,

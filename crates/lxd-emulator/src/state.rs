@@ -51,6 +51,7 @@ pub(crate) struct Pool {
 pub(crate) enum PoolStatus {
     Pending,
     Created,
+    Errored,
 }
 
 impl PoolStatus {
@@ -58,6 +59,7 @@ impl PoolStatus {
         match self {
             Self::Pending => "Pending",
             Self::Created => "Created",
+            Self::Errored => "Errored",
         }
     }
 }

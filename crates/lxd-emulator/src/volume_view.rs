@@ -75,7 +75,11 @@ pub(crate) fn used_by(database: &Database, key: &VolumeKey) -> Vec<String> {
     }
     let profiles = devices::profiles(database, key).map(|(project, name)| url("profiles", project, name));
     let instances = devices::instances(database, key).map(|(project, name)| url("instances", project, name));
-    profiles.chain(instances).collect()
+    let kept = ["storage.backups_volume", "storage.images_volume"].into_iter().any(|setting| {
+        let volume = format!("{}/{}", key.pool, key.name);
+        key.project == DEFAULT && database.config.get(setting) == Some(&volume)
+    });
+    profiles.chain(instances).chain(kept.then(|| "/1.0".to_owned())).collect()
 }
 
 /// An object of a project.

@@ -1,16 +1,36 @@
 //! `/1.0/operations`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use http::StatusCode;
+use bytes::Bytes;
+use futures_util::Stream;
+use http::{HeaderValue, StatusCode, header};
+use lxd_transport::Body;
 
 use crate::{
     call::Call,
-    envelope::{Reply, error_body, json},
+    envelope::{Reply, error_body, json, sync_body},
     failure::Failure,
+    gojson,
     operation_view::View,
     operations::{Operation, Status},
 };
+
+/// A body of which no length is told.
+struct Chunks(Body);
+
+impl Stream for Chunks {
+    type Item = Result<Bytes, lxd_transport::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_chunk(cx)
+    }
+}
 
 /// `GET /1.0/operations`: by their status, and of one project.
 pub(crate) fn list(call: &Call) -> Result<Reply, Failure> {
@@ -68,9 +88,15 @@ pub(crate) async fn wait(call: &Call, id: &str) -> Result<Reply, Failure> {
         Status::Pending | Status::Running if errors => Some(Failure::internal("context deadline exceeded")),
         _ => None,
     };
-    match failure {
-        // The head is sent before the end is known.
-        Some(failure) => Ok(Reply::Raw(json(StatusCode::OK, error_body(&failure)))),
-        None => Reply::of(&View::of(&operation, &call.core.behaviour, false)),
-    }
+    let body = match failure {
+        Some(failure) => error_body(&failure),
+        None if errors => sync_body(&gojson::plain(&View::of(&operation, &call.core.behaviour, false))?),
+        None => return Reply::of(&View::of(&operation, &call.core.behaviour, false)),
+    };
+    // Such servers send the head before the end is known, and so no length.
+    let mut response = json(StatusCode::OK, body);
+    let whole = std::mem::take(response.body_mut());
+    *response.body_mut() = Body::from_stream(Chunks(whole));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("keep-alive"));
+    Ok(Reply::Raw(response))
 }

@@ -211,8 +211,12 @@ fn define(core: &Core, wanted: &Wanted, member: &str) -> Result<(), Failure> {
         let text = format!("Config key {key:?} may not be used as member-specific key");
         return Err(Failure::internal(text));
     }
-    check_driver(core, wanted)?;
+    check_driver(core, wanted).map_err(|failure| Failure::bad_request(failure.text))?;
     core.store.change(|database| {
+        let known = database.pools.get(&wanted.name);
+        if known.is_some_and(|pool| pool.status != PoolStatus::Pending) {
+            return Err(Failure::internal("Storage pool is not in pending state"));
+        }
         let pool = database.pools.entry(wanted.name.clone()).or_insert_with(|| Pool {
             driver: wanted.driver.clone(),
             description: wanted.description.clone(),
@@ -234,11 +238,22 @@ fn define(core: &Core, wanted: &Wanted, member: &str) -> Result<(), Failure> {
 
 /// Makes a pool on all members, which all have to know of it.
 async fn complete(core: &Arc<Core>, wanted: &Wanted) -> Result<(), Failure> {
-    let local = core.store.read(|database| pending(core, database, wanted))?;
+    let pool = core.store.change(|database| {
+        pending(core, database, wanted)?;
+        let pool = database.pools.get_mut(&wanted.name);
+        let pool = pool.ok_or_else(|| Failure::not_found("Storage pool not found"))?;
+        // A failure leaves what was asked for, to be tried again.
+        if pool.status == PoolStatus::Pending {
+            pool.config = global_part(&wanted.config);
+            wanted.description.clone_into(&mut pool.description);
+        }
+        pool.status = PoolStatus::Errored;
+        Ok::<_, Failure>(pool.clone())
+    })?;
     let mut made = BTreeMap::new();
-    for (member, config) in &local {
+    for (member, config) in &pool.local {
         let mut whole = config.clone();
-        whole.extend(wanted.config.clone());
+        whole.extend(pool.config.clone());
         check(core, wanted, &whole)?;
         made.insert(member.clone(), prepared(core, wanted, config, member)?);
     }
@@ -246,15 +261,13 @@ async fn complete(core: &Arc<Core>, wanted: &Wanted) -> Result<(), Failure> {
     core.store.change(|database| {
         let pool = database.pools.get_mut(&wanted.name);
         let pool = pool.ok_or_else(|| Failure::not_found("Storage pool not found"))?;
-        pool.config = global_part(&wanted.config);
-        wanted.description.clone_into(&mut pool.description);
         (pool.local, pool.status) = (made, PoolStatus::Created);
         Ok(())
     })
 }
 
-/// What the members were told of a pool, where all of them were.
-fn pending(core: &Core, database: &Database, wanted: &Wanted) -> Result<BTreeMap<String, Config>, Failure> {
+/// Refuses to make a pool of which not all members were told, or that is made already.
+fn pending(core: &Core, database: &Database, wanted: &Wanted) -> Result<(), Failure> {
     let words = if core.behaviour.error_codes_in_operations {
         ("cluster members", "Pool not pending on any cluster member (use --target <member> first)")
     } else {
@@ -281,5 +294,10 @@ fn pending(core: &Core, database: &Database, wanted: &Wanted) -> Result<BTreeMap
     if pool.status == PoolStatus::Created {
         return Err(Failure::internal("The storage pool is already created"));
     }
-    Ok(pool.local.clone())
+    if pool.status == PoolStatus::Errored && !wanted.config.is_empty() {
+        return Err(Failure::internal(
+            "Storage pool already partially created. Please do not specify any global config when re-running create",
+        ));
+    }
+    Ok(())
 }

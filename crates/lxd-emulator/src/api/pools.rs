@@ -153,8 +153,8 @@ pub(crate) async fn update(call: Call, name: &str) -> Result<Reply, Failure> {
     let (target, clustered) = core
         .store
         .read(|database| call.target(database).map(|target| (target, !database.members.is_empty())))?;
-    if clustered && target.is_none() {
-        refuse_local(&sent).map_err(|failure| Failure::bad_request(failure.text))?;
+    if clustered {
+        core.store.read(|database| check_scope(database, name, &sent, target.is_some()))?;
     }
     let known = core.store.read(|database| {
         scope::pool(database, name)
@@ -194,6 +194,25 @@ pub(crate) async fn update(call: Call, name: &str) -> Result<Reply, Failure> {
         Ok(Reply::done())
     })
     .await
+}
+
+/// In a cluster, keys of all members are changed without a target, and the others only with one.
+fn check_scope(database: &Database, name: &str, sent: &Config, targeted: bool) -> Result<(), Failure> {
+    let pool = scope::pool(database, name)?;
+    if !targeted {
+        if pool.status != PoolStatus::Created {
+            let text = "Cannot update storage pool global config when not in created state";
+            return Err(Failure::bad_request(text));
+        }
+        return refuse_local(sent).map_err(|failure| Failure::bad_request(failure.text));
+    }
+    match global_part(sent).iter().find(|(key, value)| pool.config.get(*key) != Some(value)) {
+        Some((key, _)) => {
+            let text = format!("Config key {key:?} may not be used as cluster member specific key");
+            Err(Failure::bad_request(text))
+        }
+        None => Ok(()),
+    }
 }
 
 /// `DELETE /1.0/storage-pools/POOL`.

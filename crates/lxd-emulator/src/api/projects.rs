@@ -47,11 +47,9 @@ fn used_by(core: &Core, database: &Database, name: &str) -> Vec<String> {
         let profiles = database.profiles.keys().filter(|(project, _)| project == name);
         urls.extend(profiles.map(|(project, profile)| volume_view::url("profiles", project, profile)));
     }
-    if has("features.storage.volumes") {
-        let volumes = database.volumes.keys();
-        let volumes = volumes.filter(|key| key.project == name && key.kind == VolumeKind::Custom);
-        urls.extend(volumes.map(|key| names::volume_in(core, database, key)));
-    }
+    let volumes = database.volumes.keys();
+    let volumes = volumes.filter(|key| key.project == name && key.kind == VolumeKind::Custom);
+    urls.extend(volumes.map(|key| names::volume_in(core, database, key)));
     urls
 }
 
@@ -232,7 +230,8 @@ pub(crate) fn delete(call: &Call, name: &str) -> Result<Reply, Failure> {
         let used = used_by(core, database, name);
         let default = volume_view::url("profiles", name, DEFAULT);
         if used.iter().any(|url| *url != default) {
-            return Err(Failure::bad_request("Only empty projects can be removed"));
+            let end = if core.behaviour.incus { "." } else { "" };
+            return Err(Failure::internal(format!("Only empty projects can be removed{end}")));
         }
         database.profiles.remove(&(name.to_owned(), DEFAULT.to_owned()));
         database.projects.remove(name);

@@ -37,7 +37,7 @@ pub(crate) fn list(call: &Call, pool: &str, kind: &str, name: &str) -> Result<Re
     let kind = scope::kind(kind)?;
     let core = &call.core;
     core.store.read(|database| {
-        let found = scope::find(call, database, pool, kind, name);
+        let found = scope::find_here(call, database, pool, kind, name);
         let (key, volume) = match found {
             // Old servers only look for snapshots, and not for their volume.
             Err(failure)
@@ -121,7 +121,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
         let snapshot = Snapshot { name: short.clone(), description, config, created_at, expires_at };
         Ok((key, short, snapshot))
     })?;
-    let plan = call.plan("Creating storage volume snapshot").about(
+    let plan = call.plan("Creating storage volume snapshot").at(&key.member).about(
         &core,
         &[
             ("storage_volumes", &names::volume(&core, &key)),
@@ -196,7 +196,7 @@ pub(crate) async fn update(
     let description = if patch && !fields.has("description") { old.description } else { description };
     let expires_at = if patch && !fields.has("expires_at") { old.expires_at } else { expires_at };
     let asynchronous = core.has("storage_and_profile_operations");
-    let plan = call.plan("Updating storage volume snapshot").about(
+    let plan = call.plan("Updating storage volume snapshot").at(&key.member).about(
         &core,
         &[],
         ("", ""),
@@ -246,7 +246,7 @@ pub(crate) async fn rename(
     let key =
         core.store.read(|database| scope::find(&call, database, pool, kind, name).map(|(key, _)| key))?;
     let url = names::snapshot(&core, &key, short);
-    let plan = call.plan("Renaming storage volume snapshot").about(
+    let plan = call.plan("Renaming storage volume snapshot").at(&key.member).about(
         &core,
         &[("storage_volume_snapshots", &url)],
         ("storage_volume_snapshots", &format!("/1.0/storage_volume_snapshots/{name}")),
@@ -296,7 +296,7 @@ pub(crate) fn delete(call: &Call, pool: &str, kind: &str, name: &str, short: &st
         Ok::<_, Failure>(key)
     })?;
     let url = names::snapshot(&core, &key, short);
-    let plan = call.plan("Deleting storage volume snapshot").about(
+    let plan = call.plan("Deleting storage volume snapshot").at(&key.member).about(
         &core,
         &[("storage_volume_snapshots", &url)],
         ("storage_volume_snapshots", &format!("/1.0/storage_volume_snapshots/{name}")),

@@ -30,7 +30,12 @@ pub(crate) async fn put(call: Call, pool: &str, kind: &str, name: &str) -> Resul
     let (description, config) = (fields.text("description")?, fields.config("config")?);
     let restore = fields.text("restore")?;
     let asynchronous = core.has("storage_and_profile_operations");
-    let plan = call.plan("Updating storage volume").about(&core, &[], ("", ""), &names::volume(&core, &key));
+    let plan = call.plan("Updating storage volume").at(&key.member).about(
+        &core,
+        &[],
+        ("", ""),
+        &names::volume(&core, &key),
+    );
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
         if !restore.is_empty() && kind == VolumeKind::Custom {
@@ -62,7 +67,12 @@ pub(crate) async fn patch(call: Call, pool: &str, kind: &str, name: &str) -> Res
     let fields = call.fields("StorageVolumePut").await?;
     let (description, sent) = (fields.text("description")?, fields.config("config")?.unwrap_or_default());
     let asynchronous = core.has("storage_and_profile_operations");
-    let plan = call.plan("Updating storage volume").about(&core, &[], ("", ""), &names::volume(&core, &key));
+    let plan = call.plan("Updating storage volume").at(&key.member).about(
+        &core,
+        &[],
+        ("", ""),
+        &names::volume(&core, &key),
+    );
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
         let old = core.store.read(|database| {
@@ -152,7 +162,12 @@ pub(crate) async fn delete(call: Call, pool: &str, kind: &str, name: &str) -> Re
         return Err(Failure::bad_request("The storage volume is still in use"));
     }
     let asynchronous = core.has("storage_and_profile_operations");
-    let plan = call.plan("Deleting storage volume").about(&core, &[], ("", ""), &names::volume(&core, &key));
+    let plan = call.plan("Deleting storage volume").at(&key.member).about(
+        &core,
+        &[],
+        ("", ""),
+        &names::volume(&core, &key),
+    );
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
         forget(&core, &key).await?;

@@ -110,7 +110,12 @@ pub(crate) fn copy(call: &Call, pool: &str, wanted: Wanted, fields: &Fields) -> 
     if there && !source.refresh {
         return Err(exists());
     }
-    let plan = call.plan("Copying storage volume").about(&core, &[], ("", ""), &names::volume(&core, &key));
+    let plan = call.plan("Copying storage volume").at(&key.member).about(
+        &core,
+        &[],
+        ("", ""),
+        &names::volume(&core, &key),
+    );
     let requestor = call.requestor();
     let operation = core.operations.start(plan, |_| {
         let core = Arc::clone(&core);

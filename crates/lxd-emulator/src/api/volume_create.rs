@@ -11,7 +11,7 @@ use crate::{
     envelope::Reply,
     failure::Failure,
     keys, names, scope, size,
-    state::{ContentType, Pool, Volume, VolumeKey, VolumeKind},
+    state::{ContentType, Pool, PoolStatus, Volume, VolumeKey, VolumeKind},
 };
 
 /// A block volume without a size has this one; its config does not say so.
@@ -102,6 +102,9 @@ pub(crate) fn new_key(call: &Call, pool: &str, name: &str) -> Result<VolumeKey, 
         let project = scope::one_volumes_project(database, call.project(), VolumeKind::Custom)?;
         let target = call.target(database)?;
         let known = scope::pool(database, pool)?;
+        if known.status != PoolStatus::Created {
+            return Err(Failure::internal("Specified pool is not fully created"));
+        }
         Ok(VolumeKey {
             pool: pool.to_owned(),
             project,
@@ -120,7 +123,12 @@ async fn empty(call: Call, pool: &str, wanted: Wanted) -> Result<Reply, Failure>
     }
     let content_type = content_type(&core, &wanted.content_type, wanted.typed)?;
     let asynchronous = core.has("storage_and_profile_operations");
-    let plan = call.plan("Creating storage volume").about(&core, &[], ("", ""), &names::volume(&core, &key));
+    let plan = call.plan("Creating storage volume").at(&key.member).about(
+        &core,
+        &[],
+        ("", ""),
+        &names::volume(&core, &key),
+    );
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
         if content_type == ContentType::Iso {

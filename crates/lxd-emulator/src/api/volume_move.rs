@@ -100,8 +100,12 @@ fn source_location(call: &Call, fields: &Fields) -> Result<Option<String>, Failu
 async fn renaming(call: &Call, key: VolumeKey, to: VolumeKey) -> Result<Reply, Failure> {
     let core = Arc::clone(&call.core);
     let asynchronous = core.has("storage_and_profile_operations");
-    let mut plan =
-        call.plan("Renaming storage volume").about(&core, &[], ("", ""), &names::volume(&core, &to));
+    let mut plan = call.plan("Renaming storage volume").at(&key.member).about(
+        &core,
+        &[],
+        ("", ""),
+        &names::volume(&core, &to),
+    );
     if core.has("operation_metadata_entity_url") {
         plan.metadata.insert("original_entity_url".to_owned(), names::volume(&core, &key).into());
     }
@@ -140,7 +144,12 @@ async fn rename(core: &Arc<Core>, from: &VolumeKey, to: &VolumeKey) -> Result<()
 
 fn relocation(call: &Call, key: VolumeKey, to: VolumeKey) -> Result<Reply, Failure> {
     let core = Arc::clone(&call.core);
-    let plan = call.plan("Moving storage volume").about(&core, &[], ("", ""), &names::volume(&core, &to));
+    let plan = call.plan("Moving storage volume").at(&key.member).about(
+        &core,
+        &[],
+        ("", ""),
+        &names::volume(&core, &to),
+    );
     let requestor = call.requestor();
     let operation = core.operations.start(plan, |_| {
         let core = Arc::clone(&core);

@@ -32,7 +32,7 @@ pub(crate) fn get(call: &Call, pool: &str, kind: &str, name: &str) -> Result<Rep
     };
     let core = &call.core;
     let usage = core.store.read(|database| {
-        let found = scope::find(call, database, pool, kind, name);
+        let found = scope::find_here(call, database, pool, kind, name);
         let (key, volume) = found.map_err(|failure| missing(call, database, pool, kind, name, failure))?;
         let driver = &scope::pool(database, pool)?.driver;
         let size = volume.config.get("size").and_then(|size| size::parse(size).ok()).unwrap_or(0);

@@ -57,6 +57,11 @@ impl Fields {
         self.values.keys().any(|name| name.eq_ignore_ascii_case(field))
     }
 
+    /// Whether the field is there and not null.
+    pub(crate) fn is_set(&self, field: &str) -> bool {
+        self.value(field).is_some()
+    }
+
     pub(crate) fn text(&self, field: &str) -> Result<String, Failure> {
         match self.value(field) {
             None => Ok(String::new()),

@@ -92,7 +92,7 @@ impl Filter {
             }
             None => false,
             Some(Value::String(text)) => fits(text, &clause.value),
-            Some(other) => other.to_string() == clause.value,
+            Some(other) => fits(&other.to_string(), &clause.value),
         };
         Ok(equal != negated)
     }

@@ -10,6 +10,9 @@ enum Kind {
     Size,
     Expiry,
     Schedule,
+    Integer,
+    /// Permissions in octal digits, of which only that they are digits is said in the usual way.
+    Mode,
 }
 
 /// Keys of every volume.
@@ -62,9 +65,8 @@ fn volume_kind(core: &Core, driver: &str, key: &str) -> Option<Kind> {
     match key {
         "security.shared" => core.has("shared_custom_block_volumes").then_some(Kind::Flag),
         "volatile.uuid" if !core.has("storage_volatile_uuid") => None,
-        "initial.uid" | "initial.gid" | "initial.mode" => {
-            core.has("storage_initial_owner").then_some(Kind::Any)
-        }
+        "initial.uid" | "initial.gid" => core.has("storage_initial_owner").then_some(Kind::Integer),
+        "initial.mode" => core.has("storage_initial_owner").then_some(Kind::Mode),
         _ => match VOLUME.iter().find(|(known, _)| *known == key) {
             Some((_, kind)) => Some(*kind),
             None if matches!(driver, "dir" | "btrfs") => None,
@@ -123,6 +125,10 @@ pub(crate) fn check_volume(
         check(kind, value).map_err(|why| {
             Failure::internal(format!("Invalid value for volume {called:?} option {key:?}: {why}"))
         })?;
+        let mode = matches!(kind, Kind::Mode) && !value.is_empty();
+        if mode && u32::from_str_radix(value, 8).is_err() {
+            return Err(Failure::internal(format!("strconv.ParseInt: parsing {value:?}: invalid syntax")));
+        }
     }
     Ok(())
 }
@@ -143,6 +149,10 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
             }
         }
         Kind::Size => size::parse(value).map(drop),
+        Kind::Integer | Kind::Mode => match value.parse::<i64>() {
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!("Invalid value for an integer {value:?}")),
+        },
         Kind::Expiry => {
             value.parse::<lxd_types::Lifespan>().map(drop).map_err(|_| "Invalid expiry expression".to_owned())
         }

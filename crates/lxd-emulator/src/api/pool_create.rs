@@ -137,7 +137,8 @@ fn check_driver(core: &Core, wanted: &Wanted) -> Result<(), Failure> {
 fn prepared(core: &Core, wanted: &Wanted, local: &Config, member: &str) -> Result<Config, Failure> {
     let mut local = cleaned(local);
     let driver = wanted.driver.as_str();
-    match local.get("source") {
+    let own = default_source(core, &wanted.name, driver, member);
+    match local.get("source").filter(|source| **source != own) {
         Some(source) if matches!(driver, "dir" | "btrfs") && !std::path::Path::new(source).exists() => {
             let text = if driver == "dir" {
                 format!("Source path '{source}' doesn't exist")
@@ -148,7 +149,7 @@ fn prepared(core: &Core, wanted: &Wanted, local: &Config, member: &str) -> Resul
         }
         Some(_) => {}
         None => {
-            let source = default_source(core, &wanted.name, driver, member);
+            let source = own;
             if keys::has_size(driver) {
                 let size = local.entry("size".to_owned()).or_insert_with(|| LOOP_DEFAULT.to_owned());
                 check_disk(&wanted.name, driver, size, &source)?;

@@ -100,16 +100,17 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
     let sent_description = fields.text("description")?;
     let core = Arc::clone(&call.core);
     let (key, short, snapshot) = core.store.read(|database| {
-        crate::projects::check_not_blocked(database, call.project(), "snapshots")?;
+        crate::projects::check_not_blocked(database, call.project(), "snapshot")?;
         let (key, volume) = scope::find(&call, database, pool, kind, name)?;
         let short = if wanted.is_empty() { next_name(&core, volume) } else { wanted };
         check_name(&short)?;
         if volume.snapshots.iter().any(|one| one.name == short) {
             return Err(Failure::conflict(format!("Snapshot {short:?} already in use")));
         }
+        // Go's zero time is "never", and only nothing at all leaves it to the volume.
         let expires_at = match sent_expiry {
-            Some(time) => Some(time),
-            None => default_expiry(&core, volume),
+            None if !fields.is_set("expires_at") => default_expiry(&core, volume),
+            sent => sent,
         };
         let described = core.has("storage_volatile_uuid") && !sent_description.is_empty();
         let description = if described { sent_description } else { volume.description.clone() };

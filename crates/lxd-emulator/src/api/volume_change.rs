@@ -13,7 +13,9 @@ use crate::{
     envelope::Reply,
     etag,
     failure::Failure,
-    keys, names, scope, size,
+    keys, names,
+    projects::check_disk_limit,
+    scope, size,
     state::{ContentType, VolumeKey, VolumeKind},
     volume_view::{recipe, used_by},
 };
@@ -117,6 +119,7 @@ async fn write(
         };
     }
     keys::check_volume(core, &driver, content_type, &config, &internal_name(key))?;
+    core.store.read(|database| check_disk_limit(database, key, &config, "update"))?;
     if content_type == ContentType::Block && config.get("size") != old.get("size") {
         let bytes = |config: &Config| config.get("size").and_then(|size| size::parse(size).ok()).unwrap_or(0);
         let (before, after) = (bytes(&old), bytes(&config));

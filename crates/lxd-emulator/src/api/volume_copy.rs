@@ -102,9 +102,8 @@ pub(crate) fn look_up(database: &Database, source: &Source) -> Result<Found, Fai
 }
 
 /// `POST` of a volume with a source of type `copy`.
-pub(crate) fn copy(call: &Call, pool: &str, wanted: Wanted, fields: &Fields) -> Result<Reply, Failure> {
+pub(crate) fn copy(call: &Call, key: VolumeKey, wanted: Wanted, fields: &Fields) -> Result<Reply, Failure> {
     let core = Arc::clone(&call.core);
-    let key = super::volume_create::new_key(call, pool, &wanted.name)?;
     let source = Source::parse(call, fields, &key.project)?;
     let there = core.store.read(|database| database.volumes.contains_key(&key));
     if there && !source.refresh {

@@ -10,7 +10,9 @@ use crate::{
     core::{Core, blocking},
     envelope::Reply,
     failure::Failure,
-    keys, names, scope, size,
+    keys, names,
+    projects::check_disk_limit,
+    scope, size,
     state::{ContentType, Pool, PoolStatus, Volume, VolumeKey, VolumeKind},
 };
 
@@ -42,16 +44,19 @@ pub(crate) async fn create(call: Call, pool: &str, kind: Option<&str>) -> Result
     let in_body = fields.text("type")?;
     check_name(&call.core, &wanted.name)?;
     check_kind(&call.core, kind, &in_body)?;
+    let key = new_key(&call, pool, &wanted.name)?;
+    let sized = wanted.config.clone().unwrap_or_default();
+    call.core.store.read(|database| check_disk_limit(database, &key, &sized, "creation"))?;
     let source_kind = source.as_ref().map(|source| source.text("type")).transpose()?.unwrap_or_default();
     match (source_kind.as_str(), source) {
         ("copy", Some(source)) if !source.text("name")?.is_empty() => {
-            volume_copy::copy(&call, pool, wanted, &source)
+            volume_copy::copy(&call, key, wanted, &source)
         }
         // A copy of nothing is an empty volume, but on servers that check.
         ("copy", _) if call.core.behaviour.strict_names => {
             Err(Failure::bad_request("No source volume name supplied"))
         }
-        ("" | "copy", _) => empty(call, pool, wanted).await,
+        ("" | "copy", _) => empty(call, key, wanted).await,
         (other, _) => Err(Failure::bad_request(format!("Unknown source type {other:?}"))),
     }
 }
@@ -115,9 +120,8 @@ pub(crate) fn new_key(call: &Call, pool: &str, name: &str) -> Result<VolumeKey, 
     })
 }
 
-async fn empty(call: Call, pool: &str, wanted: Wanted) -> Result<Reply, Failure> {
+async fn empty(call: Call, key: VolumeKey, wanted: Wanted) -> Result<Reply, Failure> {
     let core = Arc::clone(&call.core);
-    let key = new_key(&call, pool, &wanted.name)?;
     if core.store.read(|database| database.volumes.contains_key(&key)) {
         return Err(exists());
     }

@@ -18,7 +18,7 @@ const COUNTED: [(&str, &str, &str); 7] = [
 ];
 
 /// What no crate below may bring in: (crate, its features, names that begin like this, why).
-const ABSENT: [(&str, &str, &[&str], &str); 3] = [
+const ABSENT: [(&str, &str, &[&str], &str); 4] = [
     (
         "lxd-types",
         "",
@@ -49,6 +49,7 @@ const ABSENT: [(&str, &str, &[&str], &str); 3] = [
         &["hyperlocal", "rustls", "tokio-rustls", "ring"],
         "without features the client brings no dialer",
     ),
+    ("lxd-remotes", "", &["lxd-emulator"], "the emulator is to try and test the layers, and no part of them"),
 ];
 
 /// What lxd-storage may not name, neither in its manifest nor in its source.

@@ -72,7 +72,7 @@ pub(crate) fn after(now: Moment, lifespan: lxd_types::Lifespan) -> Option<Moment
 }
 
 /// Year, month and day of a day counted from 1970-01-01.
-fn civil(days: i64) -> (i64, u32, u32) {
+pub(crate) fn civil(days: i64) -> (i64, u32, u32) {
     let mut year = 1970 + days.div_euclid(366);
     while days_from_civil(year + 1, 1) <= days {
         year += 1;

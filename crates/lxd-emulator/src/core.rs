@@ -26,6 +26,7 @@ pub(crate) struct Core {
     pub(crate) operations: Operations,
     /// Names of the drivers that pools may have.
     pub(crate) drivers: Vec<String>,
+    pub(crate) maintained: crate::maintenance::Last,
     #[cfg(feature = "tls")]
     pub(crate) certificate: crate::tls::ServerCertificate,
 }
@@ -74,10 +75,10 @@ impl Core {
         action: &str,
         source: String,
         context: Option<serde_json::Value>,
-        requestor: Requestor,
+        requestor: impl Into<Option<Requestor>>,
     ) {
         let event =
-            Lifecycle { action, source, context, requestor: Some(requestor), name: None, project: None };
+            Lifecycle { action, source, context, requestor: requestor.into(), name: None, project: None };
         let location = self.store.read(|database| self.here(database));
         self.events.send(&self.clock, "lifecycle", Some(project), &location, &event);
     }

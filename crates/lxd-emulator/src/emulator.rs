@@ -94,8 +94,9 @@ impl Emulator {
 
     /// Stops the server's clock, if it still goes by itself, and moves it on.
     ///
-    /// Everything that happens after a while on the server goes by it: ended operations are forgotten, tokens and
-    /// backups expire. Waiting with a `timeout` does not.
+    /// Everything that happens after a while on the server goes by it: ended operations are forgotten, tokens, snapshots
+    /// and backups expire, and snapshots are taken by schedule, the latter before the next request is answered. Waiting
+    /// with a `timeout` does not.
     pub fn advance(&self, time: Duration) {
         self.core.clock.advance(time);
     }
@@ -169,7 +170,7 @@ impl EmulatorBuilder {
                 {
                     certificate = Some(crate::tls::ServerCertificate::in_folder(&folder)?);
                 }
-                (store, Content::in_folder(folder.join("content")))
+                (store, Content::in_folder(folder))
             }
         };
         let (clock, events) = (Arc::new(Clock::default()), Arc::new(Events::new()));
@@ -184,6 +185,7 @@ impl EmulatorBuilder {
             events,
             operations,
             drivers,
+            maintained: crate::maintenance::Last::default(),
             #[cfg(feature = "tls")]
             certificate: certificate.map_or_else(crate::tls::ServerCertificate::generate, Ok)?,
         };

@@ -42,12 +42,14 @@ mod json_syntax;
 mod keys;
 #[cfg(feature = "unix")]
 mod listeners;
+mod maintenance;
 mod names;
 mod operation_view;
 mod operations;
 mod personality;
 mod projects;
 mod route;
+mod schedule;
 mod scope;
 mod service;
 mod size;

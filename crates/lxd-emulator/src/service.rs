@@ -11,6 +11,7 @@ use crate::{
     core::Core,
     envelope::Reply,
     failure::Failure,
+    maintenance,
 };
 
 /// Answers a request. The work goes on when nobody waits for the answer any longer, as on a real server.
@@ -19,6 +20,7 @@ pub(crate) async fn answer(core: &Arc<Core>, request: Request<Body>, caller: Cal
     let (call, segments) = Call::new(Arc::clone(core), request, caller);
     let body = call.body();
     let handled = tokio::spawn(async move {
+        maintenance::run_if_due(&call.core).await;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         handle(call, &segments).await
     });

@@ -6,6 +6,15 @@ use crate::{core::Core, state::Volume};
 /// for, else `snap0`, `snap1` and so on.
 pub(crate) fn next_name(core: &Core, volume: &Volume) -> String {
     let pattern = volume.config.get("snapshots.pattern").filter(|_| core.behaviour.incus);
+    name_by(core, volume, pattern)
+}
+
+/// The next free name for a snapshot that nobody asks for: by the volume's pattern everywhere.
+pub(crate) fn automatic_name(core: &Core, volume: &Volume) -> String {
+    name_by(core, volume, volume.config.get("snapshots.pattern"))
+}
+
+fn name_by(core: &Core, volume: &Volume, pattern: Option<&String>) -> String {
     let now = core.clock.now().whole_seconds().to_string();
     let name = filled(pattern.map_or("snap%d", String::as_str), &now);
     match name.split_once("%d") {

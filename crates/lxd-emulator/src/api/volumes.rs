@@ -6,7 +6,7 @@ use crate::{
     failure::Failure,
     filter::Filter,
     names, scope,
-    state::{Database, Volume, VolumeKey, VolumeKind},
+    state::{DEFAULT, Database, Volume, VolumeKey, VolumeKind},
     volume_view::{View, recipe},
 };
 
@@ -98,8 +98,12 @@ fn projects(call: &Call, database: &Database) -> Result<Projects, Failure> {
 /// A volume with its snapshots.
 fn entries_of(call: &Call, database: &Database, key: &VolumeKey, volume: &Volume) -> Vec<Entry> {
     let core = &call.core;
-    let order =
-        |name: &str| (key.kind, key.pool.clone(), name.to_owned(), key.member.clone(), key.project.clone());
+    // Of volumes with one name that of the project `default` comes first.
+    let project = if key.project == DEFAULT { "" } else { &key.project };
+    let order = |name: &str| {
+        let name = name.to_owned();
+        (key.kind, key.pool.clone(), name, key.member.clone(), project.to_owned())
+    };
     let mut entries = vec![Entry {
         order: order(&key.name),
         url: names::volume_in(core, database, key),

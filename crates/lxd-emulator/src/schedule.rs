@@ -1,0 +1,85 @@
+//! When snapshots are due by `snapshots.schedule`.
+
+use crate::clock::{Moment, civil};
+
+const MINUTE: i64 = 60 * 1_000_000_000;
+
+/// No schedule is followed back further than this: a year, in minutes.
+const LOOKED_BACK: i64 = 366 * 1440;
+
+/// Whether a schedule has a time after `before` and up to `now`.
+pub(crate) fn is_due(schedule: &str, before: Moment, now: Moment) -> bool {
+    let patterns: Vec<&str> =
+        if schedule.starts_with('@') { schedule.split(',').map(alias).collect() } else { vec![schedule] };
+    let (first, last) = (before.0.div_euclid(MINUTE) + 1, now.0.div_euclid(MINUTE));
+    let first = first.max(last - LOOKED_BACK);
+    (first..=last).any(|minute| patterns.iter().any(|pattern| matches(pattern, minute)))
+}
+
+fn alias(name: &str) -> &'static str {
+    match name.trim() {
+        "@hourly" => "0 * * * *",
+        "@daily" | "@midnight" => "0 0 * * *",
+        "@weekly" => "0 0 * * 0",
+        "@monthly" => "0 0 1 * *",
+        "@annually" | "@yearly" => "0 0 1 1 *",
+        // Instances start, volumes don't.
+        _ => "",
+    }
+}
+
+/// Whether a minute, counted since 1970, is one of a pattern's.
+fn matches(pattern: &str, minute: i64) -> bool {
+    let fields: Vec<&str> = pattern.split_whitespace().collect();
+    let [of_hour, of_day, of_month, month, of_week] = fields[..] else { return false };
+    let days = minute.div_euclid(1440);
+    let (_, month_now, day_now) = civil(days);
+    let weekday = (days + 4).rem_euclid(7);
+    let time = minute.rem_euclid(1440);
+    let (day, week) =
+        (field(of_month, day_now.into()), field(of_week, weekday) || weekday == 0 && field(of_week, 7));
+    // Where both are given either does, as cron has it.
+    let today = if of_month != "*" && of_week != "*" { day || week } else { day && week };
+    today && field(month, month_now.into()) && field(of_day, time / 60) && field(of_hour, time % 60)
+}
+
+/// Whether a value is one of a field's: a list of numbers and ranges, with steps.
+fn field(field: &str, value: i64) -> bool {
+    field.split(',').any(|part| {
+        let (range, step) = part.split_once('/').unwrap_or((part, "1"));
+        let Ok(step) = step.parse::<i64>() else { return false };
+        let (first, last) = match range.split_once('-') {
+            _ if range == "*" => (Some(0), Some(i64::MAX)),
+            Some((first, last)) => (first.parse().ok(), last.parse().ok()),
+            None => (range.parse().ok(), range.parse().ok()),
+        };
+        let (Some(first), Some(last)) = (first, last) else { return false };
+        step > 0 && (first..=last).contains(&value) && (value - first) % step == 0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(schedule: &str, before: &str, now: &str) -> bool {
+        let at = |text: &str| Moment::parse(text).unwrap().unwrap();
+        is_due(schedule, at(before), at(now))
+    }
+
+    #[test]
+    fn a_schedule_is_due_once_its_time_has_passed() {
+        assert!(due("@hourly", "2026-11-25T01:59:58Z", "2026-11-25T02:00:03Z"));
+        assert!(!due("@hourly", "2026-11-25T02:00:03Z", "2026-11-25T02:59:00Z"));
+        assert!(due("@never, @daily", "2026-11-25T02:00:00Z", "2026-11-26T00:00:00Z"));
+        assert!(!due("@never", "2026-11-25T02:00:00Z", "2027-11-26T00:00:00Z"));
+    }
+
+    #[test]
+    fn fields_are_lists_of_ranges_with_steps() {
+        // A Wednesday.
+        let at = |schedule: &str| due(schedule, "2026-11-25T02:29:30Z", "2026-11-25T02:30:30Z");
+        assert!(at("30 2 * * *") && at("*/15 1-3 25 11 3") && at("0,30 * * * 1-5") && at("30 2 1 * 3"));
+        assert!(!at("31 2 * * *") && !at("30 2 * * 4") && !at("30 2 26 * *") && !at("30 2 * 12 *"));
+    }
+}

@@ -1,0 +1,124 @@
+//! The program: its flags, its signals, and its state folder.
+
+#![cfg(feature = "program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use lxd_storage::{
+    Client,
+    types::{StoragePoolsPost, StorageVolumesPost, VolumeType},
+};
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_lxd-emulator"))
+}
+
+fn output(arguments: &[&str]) -> Output {
+    program().args(arguments).output().unwrap()
+}
+
+/// Starts it, and waits until it listens.
+fn start(folder: &Path, arguments: &[&str]) -> Child {
+    let mut command = program();
+    command.arg("--socket").arg(folder.join("unix.socket")).args(arguments).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening on "), "{line:?}");
+    child
+}
+
+fn stop(mut child: Child, signal: &str) {
+    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert!(child.wait().unwrap().success(), "{signal}");
+}
+
+#[test]
+fn bad_flags_are_refused_with_a_word_about_them() {
+    for (arguments, text) in [
+        (&[][..], "neither --socket nor --listen"),
+        (&["--frobnicate"], "invalid option '--frobnicate'"),
+        (&["--socket"], "missing argument for option '--socket'"),
+        (
+            &["--socket", "/tmp/x", "--personality", "lxd4"],
+            "there is no personality \"lxd4\", only lxd5, lxd-new, incus6",
+        ),
+        (&["--socket", "/tmp/x", "--members", "a,,b"], "has an empty name"),
+    ] {
+        let output = output(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(text) && said.contains("--help"), "{said}");
+    }
+    let help = output(&["--help"]);
+    assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--personality NAME"));
+}
+
+#[test]
+fn places_where_it_cannot_listen_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = format!("/tmp/{}", "x".repeat(120));
+    for (arguments, text) in [
+        (vec!["--socket", &long], "bytes; a socket's may have 107"),
+        (vec!["--listen", "nowhere"], "cannot listen on nowhere"),
+        (vec!["--socket", "/tmp/x", "--trust", "/nonexistent"], "/nonexistent: "),
+    ] {
+        let output = output(&arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(text), "{said}");
+    }
+    drop(folder);
+}
+
+#[test]
+fn signals_end_it_and_nothing_is_left() {
+    for signal in ["-INT", "-TERM"] {
+        let (folder, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut command = program();
+        command.arg("--socket").arg(folder.path().join("unix.socket")).env("TMPDIR", scratch.path());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1);
+        stop(child, signal);
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_state_folder_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let flags = ["--state", state.to_str().unwrap()];
+    let child = start(folder.path(), &flags);
+    let client = Client::unix(folder.path().join("unix.socket"));
+    let pool = client.storage_pools().create(StoragePoolsPost::new("p", "dir")).await.unwrap();
+    pool.volumes().create(StorageVolumesPost::new("v")).await.unwrap();
+    let fingerprint = client.server().await.unwrap().environment.certificate_fingerprint.clone();
+    stop(child, "-TERM");
+
+    let child = start(folder.path(), &flags);
+    let client = Client::unix(folder.path().join("unix.socket"));
+    let again = client.storage_pool("p").volume(VolumeType::Custom, "v").exists().await.unwrap();
+    assert!(again);
+    assert_eq!(client.server().await.unwrap().environment.certificate_fingerprint, fingerprint);
+    stop(child, "-INT");
+
+    let other = output(&["--socket", "/tmp/x", "--state", flags[1], "--personality", "incus6"]);
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(said.contains("belongs to personality \"lxd5\""), "{said}");
+}

@@ -3,6 +3,7 @@
 pub(crate) mod certificates;
 pub(crate) mod cluster;
 pub(crate) mod events;
+pub(crate) mod instance_change;
 pub(crate) mod instances;
 pub(crate) mod operations;
 pub(crate) mod pool_create;
@@ -11,6 +12,7 @@ pub(crate) mod profiles;
 pub(crate) mod projects;
 pub(crate) mod server;
 pub(crate) mod server_config;
+pub(crate) mod snapshot_change;
 pub(crate) mod snapshots;
 pub(crate) mod volume_change;
 pub(crate) mod volume_copy;

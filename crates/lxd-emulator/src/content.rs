@@ -36,27 +36,32 @@ impl Content {
 
     /// The folder of a pool on a member, which is what `source` says.
     pub(crate) fn pool(&self, pool: &str, member: &str) -> PathBuf {
-        self.member(member).join("storage-pools").join(pool)
+        self.member(member).join("storage-pools").join(component(pool))
     }
 
     /// The folder of a volume.
     pub(crate) fn volume(&self, key: &VolumeKey) -> PathBuf {
-        self.pool(&key.pool, &key.member).join(plural(key.kind)).join(internal_name(key))
+        self.pool(&key.pool, &key.member).join(plural(key.kind)).join(component(&internal_name(key)))
     }
 
     /// The folder of a snapshot.
     pub(crate) fn snapshot(&self, key: &VolumeKey, snapshot: &str) -> PathBuf {
-        self.snapshots(key).join(snapshot)
+        self.snapshots(key).join(component(snapshot))
     }
 
     pub(crate) fn snapshots(&self, key: &VolumeKey) -> PathBuf {
         let kind = format!("{}-snapshots", plural(key.kind));
-        self.pool(&key.pool, &key.member).join(kind).join(internal_name(key))
+        self.pool(&key.pool, &key.member).join(kind).join(component(&internal_name(key)))
     }
 
     /// Where the files of backups are.
     pub(crate) fn backups(&self, key: &VolumeKey) -> PathBuf {
-        self.member(&key.member).join("backups").join("custom").join(&key.pool).join(internal_name(key))
+        let pool = component(&key.pool);
+        self.member(&key.member)
+            .join("backups")
+            .join("custom")
+            .join(pool)
+            .join(component(&internal_name(key)))
     }
 
     /// Makes a volume's folder; a disk of so many bytes in it where it is one.
@@ -109,6 +114,14 @@ impl Content {
             Err(_) => 0,
         });
         used.sum()
+    }
+}
+
+/// A name as a part of a path. The two that lead elsewhere are written otherwise; slashes no name has.
+pub(crate) fn component(name: &str) -> String {
+    match name {
+        "." | ".." => name.replace('.', "%2E"),
+        _ => name.replace('/', "%2F"),
     }
 }
 
@@ -212,4 +225,47 @@ fn allocated(data: &fs::Metadata) -> u64 {
 #[cfg(not(unix))]
 fn allocated(data: &fs::Metadata) -> u64 {
     data.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_leads_out_of_its_folder() {
+        let content = Content::in_folder(PathBuf::from("/root"));
+        let key = VolumeKey {
+            pool: "..".to_owned(),
+            project: "default".to_owned(),
+            kind: VolumeKind::Container,
+            name: "../..".to_owned(),
+            member: "none".to_owned(),
+        };
+        let folders = [content.volume(&key), content.snapshot(&key, ".."), content.backups(&key)];
+        for folder in folders {
+            assert!(
+                folder.components().all(|part| !matches!(part, std::path::Component::ParentDir)),
+                "{folder:?}"
+            );
+            assert!(folder.starts_with("/root") && folder.components().count() > 4, "{folder:?}");
+        }
+    }
+
+    #[test]
+    fn a_copy_has_the_holes_the_links_and_the_modes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(from.join("inner")).unwrap();
+        fs::write(from.join("inner/letter"), "hello").unwrap();
+        let mut disk = vec![0; 1 << 20];
+        disk[700_000] = 7;
+        fs::write(from.join(DISK), &disk).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("nowhere", from.join("link")).unwrap();
+        copy(&from, &to).unwrap();
+        assert_eq!(fs::read(to.join("inner/letter")).unwrap(), b"hello");
+        assert!(fs::read(to.join(DISK)).unwrap() == disk);
+        #[cfg(unix)]
+        assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("nowhere"));
+    }
 }

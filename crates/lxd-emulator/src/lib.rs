@@ -47,6 +47,7 @@ mod names;
 mod operation_view;
 mod operations;
 mod personality;
+mod plan;
 mod projects;
 mod route;
 mod schedule;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
-    api::snapshots,
+    api::{snapshot_change, snapshots},
     clock::Moment,
     content,
     core::{Core, blocking},
@@ -54,7 +54,7 @@ async fn expire(core: &Arc<Core>, now: Moment) -> Result<(), Failure> {
         (old_snapshots, old_backups)
     });
     for (key, short) in old_snapshots {
-        snapshots::remove(core, &key, &short).await?;
+        snapshot_change::remove(core, &key, &short).await?;
         let source = names::event_source(&key, &format!("/snapshots/{short}"));
         core.happened(&key.project, "storage-volume-snapshot-deleted", source, None, None);
     }

@@ -34,6 +34,25 @@ pub(crate) fn pem_of_der(der: &[u8]) -> String {
     lines
 }
 
+/// Whether there is anything under a path.
+fn is_path(segments: &[&str]) -> bool {
+    const AREAS: [&str; 8] = [
+        "certificates",
+        "cluster",
+        "events",
+        "instances",
+        "operations",
+        "profiles",
+        "projects",
+        "storage-pools",
+    ];
+    match segments {
+        ["1.0"] | ["1.0", "storage-volumes", ..] => true,
+        ["1.0", area, rest @ ..] => AREAS.contains(area) && !rest.contains(&""),
+        _ => false,
+    }
+}
+
 impl Call {
     /// Whether the caller is let in.
     pub(crate) fn is_trusted(&self) -> bool {
@@ -56,7 +75,8 @@ impl Call {
             ("GET", ["1.0", "operations", id, "wait"]) => self.knows_secret(id),
             _ => false,
         };
-        if open || self.is_trusted() {
+        // Strangers are told of paths that there aren't.
+        if open || !is_path(segments) || self.is_trusted() {
             return Ok(());
         }
         Err(Failure::forbidden(self.core.behaviour.untrusted))

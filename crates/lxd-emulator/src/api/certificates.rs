@@ -12,7 +12,8 @@ use crate::{
     envelope::Reply,
     etag,
     failure::Failure,
-    operations::{Class, Status},
+    operations::Status,
+    plan::Class,
     state::{Certificate, Database},
     trust::{der_of_pem, fingerprint, pem_of_der},
 };
@@ -127,13 +128,17 @@ pub(crate) async fn create(call: Call) -> Result<Reply, Failure> {
         pem: String::new(),
     };
     let sent = fields.text("certificate")?;
+    let wants_token = fields.flag("token")?;
+    if wants_token && core.store.read(|database| !database.config.contains_key("core.https_address")) {
+        return Err(Failure::bad_request("Can't issue token when server isn't listening on network"));
+    }
     if !trusted {
         admit(&call, &fields, &mut certificate)?;
     }
     if !matches!(certificate.kind.as_str(), "client" | "server" | "metrics") {
         return Err(Failure::bad_request("Invalid certificate type"));
     }
-    if trusted && fields.flag("token")? {
+    if trusted && wants_token {
         return token(&call, &fields, &certificate);
     }
     let der = match (&call.caller, sent.is_empty()) {

@@ -8,14 +8,11 @@ use crate::{
     api::volume_create::{created_at, insert},
     call::Call,
     clock,
-    config::{Config, cleaned, merged},
+    config::{Config, cleaned},
     core::Core,
-    decode::Fields,
     envelope::Reply,
-    etag,
     failure::Failure,
-    operations::Plan,
-    route::path_escaped,
+    plan::Plan,
     scope,
     state::{ContentType, Database, Devices, Instance, Volume, VolumeKey, VolumeKind},
     volume_view,
@@ -76,7 +73,7 @@ impl View {
 }
 
 /// Devices with those of the profiles.
-fn expanded(database: &Database, project: &str, instance: &Instance) -> Devices {
+pub(crate) fn expanded(database: &Database, project: &str, instance: &Instance) -> Devices {
     let mut devices = Devices::new();
     for profile in &instance.profiles {
         let known = scope::profile(database, project, profile);
@@ -87,7 +84,7 @@ fn expanded(database: &Database, project: &str, instance: &Instance) -> Devices 
 }
 
 /// The pool of the root disk.
-fn root_pool(devices: &Devices) -> Option<&String> {
+pub(crate) fn root_pool(devices: &Devices) -> Option<&String> {
     let is_root = |device: &&Config| {
         device.get("type").is_some_and(|kind| kind == "disk")
             && device.get("path").is_some_and(|path| path == "/")
@@ -104,12 +101,12 @@ pub(crate) fn no_instance(core: &Core, project: &str, name: &str) -> Failure {
     }
 }
 
-fn find(call: &Call, database: &Database, name: &str) -> Result<Instance, Failure> {
+pub(crate) fn find(call: &Call, database: &Database, name: &str) -> Result<Instance, Failure> {
     let known = database.instances.get(&(call.project().to_owned(), name.to_owned()));
     known.cloned().ok_or_else(|| no_instance(&call.core, call.project(), name))
 }
 
-fn recipe(instance: &Instance) -> impl Serialize {
+pub(crate) fn recipe(instance: &Instance) -> impl Serialize {
     serde_json::json!([
         "x86_64",
         instance.config,
@@ -145,7 +142,7 @@ pub(crate) fn get(call: &Call, name: &str) -> Result<Reply, Failure> {
 }
 
 /// An operation about an instance, which has two URLs on LXD.
-fn plan(call: &Call, description: &'static str, name: &str) -> Plan {
+pub(crate) fn plan(call: &Call, description: &'static str, name: &str) -> Plan {
     let url = volume_view::url("instances", call.project(), name);
     let mut plan =
         call.plan(description).about(&call.core, &[("instances", &url)], ("instances", &url), &url);
@@ -282,7 +279,7 @@ async fn make(core: &Arc<Core>, project: &str, name: &str, instance: Instance) -
 }
 
 /// Refuses disks that are not there, and two at one place.
-fn check_devices(database: &Database, project: &str, devices: &Devices) -> Result<(), Failure> {
+pub(crate) fn check_devices(database: &Database, project: &str, devices: &Devices) -> Result<(), Failure> {
     let mut paths = std::collections::BTreeSet::new();
     for (name, device) in
         devices.iter().filter(|(_, device)| device.get("type").is_some_and(|kind| kind == "disk"))
@@ -303,87 +300,4 @@ fn check_devices(database: &Database, project: &str, devices: &Devices) -> Resul
         })?;
     }
     Ok(())
-}
-
-/// `PUT` and `PATCH /1.0/instances/INSTANCE`: an operation the one, done at once the other.
-pub(crate) async fn update(call: Call, name: &str) -> Result<Reply, Failure> {
-    let core = Arc::clone(&call.core);
-    let old = core.store.read(|database| {
-        let instance = find(&call, database, name)?;
-        etag::check(&call.headers, &recipe(&instance))?;
-        Ok::<_, Failure>(instance)
-    })?;
-    let fields = call.fields("InstancePut").await?;
-    let patch = call.method == http::Method::PATCH;
-    let new = changed(old, &fields, patch)?;
-    let plan = plan(&call, "Updating instance", name);
-    let (project, name) = (call.project().to_owned(), name.to_owned());
-    let requestor = call.requestor();
-    call.change(!patch || core.has("storage_and_profile_operations"), plan, async move {
-        core.store.change(|database| {
-            let devices = expanded(database, &project, &new);
-            if root_pool(&devices).is_none() {
-                let failure = Failure::internal("No root device could be found");
-                return Err(failure.within("Invalid devices: Failed detecting root disk device"));
-            }
-            check_devices(database, &project, &devices)?;
-            let known = database.instances.get_mut(&(project.clone(), name.clone()));
-            *known.ok_or_else(|| no_instance(&core, &project, &name))? = new;
-            Ok(())
-        })?;
-        let url = volume_view::url("instances", &project, &name);
-        core.happened(&project, "instance-updated", url, None, requestor);
-        Ok(Reply::done())
-    })
-    .await
-}
-
-fn changed(old: Instance, fields: &Fields, patch: bool) -> Result<Instance, Failure> {
-    let (config, devices) = (fields.config("config")?, fields.configs("devices")?);
-    let mut new = old.clone();
-    if patch {
-        new.config = merged(&old.config, &config.unwrap_or_default());
-        new.devices.extend(devices.unwrap_or_default());
-        if fields.has("description") {
-            new.description = fields.text("description")?;
-        }
-        new.profiles = fields.texts("profiles")?.unwrap_or(old.profiles);
-        return Ok(new);
-    }
-    new.config = cleaned(&config.unwrap_or_default());
-    if old.config.get("volatile.uuid") != new.config.get("volatile.uuid") {
-        return Err(Failure::internal("Volatile idmap keys can't be deleted by the user"));
-    }
-    new.devices = devices.unwrap_or_default();
-    new.description = fields.text("description")?;
-    new.profiles = fields.texts("profiles")?.unwrap_or_default();
-    Ok(new)
-}
-
-/// `DELETE /1.0/instances/INSTANCE`.
-pub(crate) fn delete(call: &Call, name: &str) -> Result<Reply, Failure> {
-    let core = Arc::clone(&call.core);
-    core.store.read(|database| find(call, database, name).map(drop))?;
-    let (plan, requestor) = (plan(call, "Deleting instance", name), call.requestor());
-    let (project, name) = (call.project().to_owned(), path_escaped(name));
-    let operation = core.operations.start(plan, |_| {
-        let core = Arc::clone(&core);
-        async move {
-            let key = core.store.change(|database| {
-                let removed = database.instances.remove(&(project.clone(), name.clone()));
-                removed.ok_or_else(|| no_instance(&core, &project, &name))?;
-                let mut keys = database.volumes.keys();
-                let key = keys
-                    .find(|key| key.kind != VolumeKind::Custom && key.project == project && key.name == name);
-                Ok::<_, Failure>(key.cloned())
-            })?;
-            if let Some(key) = key {
-                super::volume_change::forget(&core, &key).await?;
-            }
-            let url = volume_view::url("instances", &project, &name);
-            core.happened(&project, "instance-deleted", url, None, requestor);
-            Ok(())
-        }
-    });
-    call.accepted(&operation)
 }

@@ -126,7 +126,20 @@ fn check(core: &Core, wanted: &Wanted, config: &Config) -> Result<(), Failure> {
     if wanted.name.chars().any(char::is_whitespace) {
         return Err(Failure::internal("Storage name cannot contain white space"));
     }
-    keys::check_pool(core, &wanted.driver, config)
+    keys::check_pool(core, &wanted.driver, config)?;
+    let pools = core.content.member(ALONE).join("storage-pools");
+    let taken = match wanted.name.as_str() {
+        "." => Some(pools.as_path()),
+        ".." => pools.parent(),
+        _ => None,
+    };
+    match taken {
+        Some(folder) => {
+            let text = format!("Storage pool directory \"{}\" already exists", folder.display());
+            Err(Failure::internal(text))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_driver(core: &Core, wanted: &Wanted) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     filter::Filter,
     keys, names,
-    operations::Plan,
+    plan::Plan,
     route::path_escaped,
     scope, size,
     state::{DEFAULT, Database, Pool, PoolStatus},

@@ -84,7 +84,10 @@ pub(crate) fn get(call: &Call) -> Result<Reply, Failure> {
         let auth_user = trusted && core.has("auth_user");
         let shown = !matches!(&call.caller, Caller::Local | Caller::Remote { certificate: None, .. });
         let view = View {
-            config: trusted.then(|| shown_config(&database.config)),
+            config: match trusted {
+                true => Some(shown_config(&database.config)),
+                false => core.behaviour.incus.then(Map::new),
+            },
             api_extensions: core.extensions.list(),
             api_status: "stable",
             api_version: "1.0",

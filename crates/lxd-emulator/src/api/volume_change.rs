@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use crate::{
-    api::snapshots,
+    api::snapshot_change,
     call::Call,
     config::{Config, cleaned, merged},
     content::internal_name,
@@ -41,7 +41,7 @@ pub(crate) async fn put(call: Call, pool: &str, kind: &str, name: &str) -> Resul
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
         if !restore.is_empty() && kind == VolumeKind::Custom {
-            snapshots::restore(&core, &key, &restore).await?;
+            snapshot_change::restore(&core, &key, &restore).await?;
             let source = names::event_source(&key, "");
             let context = serde_json::json!({"snapshot": restore});
             core.happened(&key.project, "storage-volume-restored", source, Some(context), requestor.clone());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     api::{
-        snapshots,
+        snapshot_change,
         volume_create::{Wanted, created_at, exists, insert, with_defaults},
     },
     call::Call,
@@ -204,7 +204,7 @@ async fn refresh(core: &Arc<Core>, found: &Found, key: &VolumeKey, source: &Sour
             |one: &Snapshot, other: &Snapshot| one.name == other.name && one.created_at == other.created_at;
         for old in &there {
             if found.volume.snapshots.iter().all(|new| !same(old, new)) {
-                snapshots::remove(core, key, &old.name).await?;
+                snapshot_change::remove(core, key, &old.name).await?;
             }
         }
         let newest = there.iter().filter_map(|one| one.created_at).max();

@@ -203,8 +203,18 @@ pub(crate) async fn insert(core: &Arc<Core>, key: &VolumeKey, volume: Volume) ->
         Ok(())
     })?;
     let (making, wanted) = (Arc::clone(core), key.clone());
-    let made =
-        blocking(move || making.content.create(&wanted, content_type, size).map_err(Failure::from)).await;
+    let made = blocking(move || {
+        let made = making.content.create(&wanted, content_type, size);
+        made.map_err(|error| match error.kind() {
+            // What Go cannot look at it takes for something that is there.
+            std::io::ErrorKind::InvalidFilename => {
+                let folder = making.content.volume(&wanted);
+                Failure::internal(format!("Volume path \"{}\" already exists", folder.display()))
+            }
+            _ => Failure::from(error),
+        })
+    })
+    .await;
     if made.is_err() {
         core.store.change(|database| {
             database.volumes.remove(key);

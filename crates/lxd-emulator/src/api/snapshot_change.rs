@@ -1,0 +1,180 @@
+//! Changing snapshots, their end, and what they give back.
+
+use std::sync::Arc;
+
+use crate::{
+    api::snapshots::{find, recipe},
+    call::Call,
+    core::{Core, blocking},
+    envelope::Reply,
+    etag,
+    failure::Failure,
+    names, scope,
+    state::VolumeKey,
+};
+
+/// `PUT` and `PATCH .../snapshots/SNAPSHOT`.
+pub(crate) async fn update(
+    call: Call,
+    pool: &str,
+    kind: &str,
+    name: &str,
+    short: &str,
+) -> Result<Reply, Failure> {
+    let kind = scope::kind(kind)?;
+    let core = Arc::clone(&call.core);
+    let (key, old) = core.store.read(|database| {
+        let (key, volume) = scope::find(&call, database, pool, kind, name)?;
+        let snapshot = find(volume, short)?;
+        etag::check(&call.headers, &recipe(snapshot))?;
+        Ok::<_, Failure>((key, snapshot.clone()))
+    })?;
+    let fields = call.fields("StorageVolumeSnapshotPut").await?;
+    let (description, expires_at) = (fields.text("description")?, fields.time("expires_at")?);
+    let patch = call.method == http::Method::PATCH;
+    let description = if patch && !fields.has("description") { old.description } else { description };
+    let expires_at = if patch && !fields.has("expires_at") { old.expires_at } else { expires_at };
+    let asynchronous = core.has("storage_and_profile_operations");
+    let plan = call.plan("Updating storage volume snapshot").at(&key.member).about(
+        &core,
+        &[],
+        ("", ""),
+        &names::snapshot(&core, &key, short),
+    );
+    let (requestor, short, name) = (call.requestor(), short.to_owned(), name.to_owned());
+    call.change(asynchronous, plan, async move {
+        core.store.change(|database| {
+            let volume = database.volumes.get_mut(&key).ok_or_else(scope::no_volume)?;
+            let snapshot = volume.snapshots.iter_mut().find(|one| one.name == short);
+            let snapshot = snapshot.ok_or_else(scope::no_volume)?;
+            (snapshot.description, snapshot.expires_at) = (description, expires_at);
+            Ok::<(), Failure>(())
+        })?;
+        // This one event bears the name that clients know.
+        let project =
+            if key.project == "default" { String::new() } else { format!("?project={}", key.project) };
+        let source = format!(
+            "/1.0/storage-pools/{}/volumes/{}/{name}/snapshots/{short}{project}",
+            key.pool,
+            key.kind.name()
+        );
+        core.happened(&key.project, "storage-volume-snapshot-updated", source, None, requestor);
+        Ok(Reply::done())
+    })
+    .await
+}
+
+/// `POST .../snapshots/SNAPSHOT`: a new name.
+pub(crate) async fn rename(
+    call: Call,
+    pool: &str,
+    kind: &str,
+    name: &str,
+    short: &str,
+) -> Result<Reply, Failure> {
+    let kind = scope::custom(kind)?;
+    let fields = call.fields("StorageVolumeSnapshotPost").await?;
+    let to = fields.text("name")?;
+    if to.is_empty() {
+        return Err(Failure::bad_request("No name provided"));
+    }
+    if to.contains('/') {
+        return Err(Failure::bad_request("Storage volume names may not contain slashes"));
+    }
+    let core = Arc::clone(&call.core);
+    let key =
+        core.store.read(|database| scope::find(&call, database, pool, kind, name).map(|(key, _)| key))?;
+    let url = names::snapshot(&core, &key, short);
+    let plan = call.plan("Renaming storage volume snapshot").at(&key.member).about(
+        &core,
+        &[("storage_volume_snapshots", &url)],
+        ("storage_volume_snapshots", &format!("/1.0/storage_volume_snapshots/{name}")),
+        &names::snapshot(&core, &key, &to),
+    );
+    let (requestor, from) = (call.requestor(), short.to_owned());
+    let operation = core.operations.start(plan, |_| {
+        let core = Arc::clone(&core);
+        async move {
+            change_name(&core, &key, &from, &to).await?;
+            let source = names::event_source(&key, &format!("/snapshots/{from}"));
+            let context = serde_json::json!({"old_name": from});
+            core.happened(&key.project, "storage-volume-snapshot-renamed", source, Some(context), requestor);
+            Ok(())
+        }
+    });
+    call.accepted(&operation)
+}
+
+async fn change_name(core: &Arc<Core>, key: &VolumeKey, from: &str, to: &str) -> Result<(), Failure> {
+    let (old, new) = (core.content.snapshot(key, from), core.content.snapshot(key, to));
+    core.store.change(|database| {
+        let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
+        if volume.snapshots.iter().all(|one| one.name != from) {
+            return Err(scope::gone(key, &format!("{}/{from}", key.name)));
+        }
+        if volume.snapshots.iter().any(|one| one.name == to) {
+            let (old, new) = (old.display(), new.display());
+            return Err(Failure::internal(format!(
+                "Failed to rename \"{old}\" to \"{new}\": rename {old} {new}: file exists"
+            )));
+        }
+        let snapshot = volume.snapshots.iter_mut().find(|one| one.name == from);
+        snapshot.into_iter().for_each(|one| to.clone_into(&mut one.name));
+        Ok(())
+    })?;
+    blocking(move || std::fs::rename(old, new).map_err(Failure::from)).await
+}
+
+/// `DELETE .../snapshots/SNAPSHOT`.
+pub(crate) fn delete(call: &Call, pool: &str, kind: &str, name: &str, short: &str) -> Result<Reply, Failure> {
+    let kind = scope::custom(kind)?;
+    let core = Arc::clone(&call.core);
+    let key = core.store.read(|database| {
+        let (key, volume) = scope::find(call, database, pool, kind, name)?;
+        find(volume, short)?;
+        Ok::<_, Failure>(key)
+    })?;
+    let url = names::snapshot(&core, &key, short);
+    let plan = call.plan("Deleting storage volume snapshot").at(&key.member).about(
+        &core,
+        &[("storage_volume_snapshots", &url)],
+        ("storage_volume_snapshots", &format!("/1.0/storage_volume_snapshots/{name}")),
+        &url,
+    );
+    let (requestor, short) = (call.requestor(), short.to_owned());
+    let operation = core.operations.start(plan, |_| {
+        let core = Arc::clone(&core);
+        async move {
+            remove(&core, &key, &short).await?;
+            let source = names::event_source(&key, &format!("/snapshots/{short}"));
+            core.happened(&key.project, "storage-volume-snapshot-deleted", source, None, requestor);
+            Ok(())
+        }
+    });
+    call.accepted(&operation)
+}
+
+/// Takes a snapshot away.
+pub(crate) async fn remove(core: &Arc<Core>, key: &VolumeKey, short: &str) -> Result<(), Failure> {
+    core.store.change(|database| {
+        let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
+        find(volume, short).map_err(|_| scope::gone(key, &format!("{}/{short}", key.name)))?;
+        volume.snapshots.retain(|one| one.name != short);
+        Ok::<(), Failure>(())
+    })?;
+    let folder = core.content.snapshot(key, short);
+    blocking(move || crate::content::remove(&folder).map_err(Failure::from)).await
+}
+
+/// Puts a snapshot's content in the place of its volume's.
+pub(crate) async fn restore(core: &Arc<Core>, key: &VolumeKey, short: &str) -> Result<(), Failure> {
+    if short.contains('/') {
+        return Err(Failure::internal("Invalid snapshot name"));
+    }
+    core.store.read(|database| {
+        let volume = database.volumes.get(key).ok_or_else(scope::no_volume)?;
+        find(volume, short).map_err(|_| Failure::internal("Snapshot not found")).map(drop)
+    })?;
+    let (from, to) = (core.content.snapshot(key, short), core.content.volume(key));
+    blocking(move || crate::content::replace(&from, &to).map_err(Failure::from)).await
+}

@@ -1,5 +1,12 @@
 //! Answers as the servers write them: sync, async and error envelopes with all seven fields.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::Stream;
 use http::{HeaderValue, Response, StatusCode, header};
 use lxd_transport::Body;
 use serde::Serialize;
@@ -94,12 +101,32 @@ pub(crate) fn error_body(failure: &Failure) -> String {
     )
 }
 
+/// Go tells no length of what is longer.
+const TOLD: usize = 2048;
+
 /// An answer of JSON.
 pub(crate) fn json(status: StatusCode, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+    let told = body.len() <= TOLD;
+    let body = Body::from(body);
+    let mut response = Response::new(if told { body } else { untold(body) });
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// A body of which no length is told.
+pub(crate) fn untold(body: Body) -> Body {
+    Body::from_stream(Chunks(body))
+}
+
+struct Chunks(Body);
+
+impl Stream for Chunks {
+    type Item = Result<Bytes, lxd_transport::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_chunk(cx)
+    }
 }
 
 fn quoted(text: &str) -> String {

@@ -1,36 +1,17 @@
 //! `/1.0/operations`.
 
-use std::{
-    collections::BTreeMap,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::Bytes;
-use futures_util::Stream;
 use http::{HeaderValue, StatusCode, header};
-use lxd_transport::Body;
 
 use crate::{
     call::Call,
-    envelope::{Reply, error_body, json, sync_body},
+    envelope::{Reply, error_body, json, sync_body, untold},
     failure::Failure,
     gojson,
     operation_view::View,
     operations::{Operation, Status},
 };
-
-/// A body of which no length is told.
-struct Chunks(Body);
-
-impl Stream for Chunks {
-    type Item = Result<Bytes, lxd_transport::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_chunk(cx)
-    }
-}
 
 /// `GET /1.0/operations`: by their status, and of one project.
 pub(crate) fn list(call: &Call) -> Result<Reply, Failure> {
@@ -96,7 +77,7 @@ pub(crate) async fn wait(call: &Call, id: &str) -> Result<Reply, Failure> {
     // Such servers send the head before the end is known, and so no length.
     let mut response = json(StatusCode::OK, body);
     let whole = std::mem::take(response.body_mut());
-    *response.body_mut() = Body::from_stream(Chunks(whole));
+    *response.body_mut() = untold(whole);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("keep-alive"));
     Ok(Reply::Raw(response))
 }

@@ -4,7 +4,7 @@ use regex_lite::RegexBuilder;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, json_syntax};
 
 /// A filter that was understood.
 #[derive(Debug)]
@@ -92,6 +92,12 @@ impl Filter {
             }
             None => false,
             Some(Value::String(text)) => fits(text, &clause.value),
+            Some(other) if self.strict => {
+                if let Some(complaint) = json_syntax::complaint(clause.value.as_bytes()) {
+                    return Err(Failure::internal(format!("Failed to parse value: {complaint}")));
+                }
+                serde_json::from_str::<Value>(&clause.value).is_ok_and(|value| value == *other)
+            }
             Some(other) => fits(&other.to_string(), &clause.value),
         };
         Ok(equal != negated)

@@ -156,8 +156,6 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
         Kind::Expiry => {
             value.parse::<lxd_types::Lifespan>().map(drop).map_err(|_| "Invalid expiry expression".to_owned())
         }
-        Kind::Schedule => value.parse::<lxd_types::Schedule>().map(drop).map_err(|_| {
-            "Schedule must be of the form: <minute> <hour> <day-of-month> <month> <day-of-week>".to_owned()
-        }),
+        Kind::Schedule => crate::schedule::check(value),
     }
 }

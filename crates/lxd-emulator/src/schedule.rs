@@ -43,19 +43,92 @@ fn matches(pattern: &str, minute: i64) -> bool {
     today && field(month, month_now.into()) && field(of_day, time / 60) && field(of_hour, time % 60)
 }
 
+fn number(text: &str) -> Option<i64> {
+    named(text).or_else(|| text.parse().ok())
+}
+
 /// Whether a value is one of a field's: a list of numbers and ranges, with steps.
 fn field(field: &str, value: i64) -> bool {
     field.split(',').any(|part| {
         let (range, step) = part.split_once('/').unwrap_or((part, "1"));
         let Ok(step) = step.parse::<i64>() else { return false };
         let (first, last) = match range.split_once('-') {
-            _ if range == "*" => (Some(0), Some(i64::MAX)),
-            Some((first, last)) => (first.parse().ok(), last.parse().ok()),
-            None => (range.parse().ok(), range.parse().ok()),
+            _ if matches!(range, "*" | "?") => (Some(0), Some(i64::MAX)),
+            Some((first, last)) => (number(first), number(last)),
+            None => (number(range), number(range)),
         };
         let (Some(first), Some(last)) = (first, last) else { return false };
         step > 0 && (first..=last).contains(&value) && (value - first) % step == 0
     })
+}
+
+/// The fields of a pattern, with their least and greatest values.
+const RANGES: [(i64, i64); 5] = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)];
+
+/// Judges a schedule, and complains as the servers do.
+pub(crate) fn check(schedule: &str) -> Result<(), String> {
+    let form = "Schedule must be of the form: <minute> <hour> <day-of-month> <month> <day-of-week>";
+    let names = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@annually", "@yearly"];
+    if schedule.split(',').all(|name| names.contains(&name.trim())) {
+        return Ok(());
+    }
+    let fields: Vec<&str> = schedule.split_whitespace().collect();
+    if fields.len() != RANGES.len() {
+        return Err(form.to_owned());
+    }
+    if schedule.starts_with('@') {
+        return Err(format!("Error parsing schedule: unrecognized descriptor: {schedule}"));
+    }
+    for (field, range) in fields.iter().zip(RANGES) {
+        for part in field.split(',') {
+            check_part(part, range).map_err(|why| format!("Error parsing schedule: {why}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Months and days of the week by their names.
+fn named(text: &str) -> Option<i64> {
+    let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let days = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+    let lower = text.to_ascii_lowercase();
+    let place = |names: &[&str]| names.iter().position(|name| *name == lower);
+    let number = place(&months).map(|month| month + 1).or_else(|| place(&days))?;
+    i64::try_from(number).ok()
+}
+
+fn check_part(part: &str, (least, greatest): (i64, i64)) -> Result<(), String> {
+    let number = |text: &str| {
+        let wrong =
+            || format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax");
+        named(text).or_else(|| text.parse().ok()).ok_or_else(wrong)
+    };
+    let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
+    if step.is_some_and(|step| step.contains('/')) {
+        return Err(format!("too many slashes: {part}"));
+    }
+    let (first, last) = match range.split_once('-') {
+        _ if matches!(range, "*" | "?") => (least, greatest),
+        Some((_, last)) if last.contains('-') => return Err(format!("too many hyphens: {part}")),
+        Some((first, last)) => (number(first)?, number(last)?),
+        None => {
+            let only = number(range)?;
+            (only, if step.is_some() { greatest } else { only })
+        }
+    };
+    if step.map(number).transpose()? == Some(0) {
+        return Err(format!("step of range should be a positive number: {part}"));
+    }
+    if first < least {
+        return Err(format!("beginning of range ({first}) below minimum ({least}): {part}"));
+    }
+    if last > greatest {
+        return Err(format!("end of range ({last}) above maximum ({greatest}): {part}"));
+    }
+    if first > last {
+        return Err(format!("beginning of range ({first}) beyond end of range ({last}): {part}"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -73,6 +146,17 @@ mod tests {
         assert!(!due("@hourly", "2026-11-25T02:00:03Z", "2026-11-25T02:59:00Z"));
         assert!(due("@never, @daily", "2026-11-25T02:00:00Z", "2026-11-26T00:00:00Z"));
         assert!(!due("@never", "2026-11-25T02:00:00Z", "2027-11-26T00:00:00Z"));
+    }
+
+    #[test]
+    fn schedules_are_refused_in_the_servers_words() {
+        assert_eq!(check("@hourly, @daily"), Ok(()));
+        assert_eq!(check("*/5 1-3,7 * jan MON"), Ok(()));
+        assert!(check("abc").unwrap_err().starts_with("Schedule must be of the form"));
+        assert_eq!(
+            check("61 * * * *").unwrap_err(),
+            "Error parsing schedule: end of range (61) above maximum (59): 61"
+        );
     }
 
     #[test]

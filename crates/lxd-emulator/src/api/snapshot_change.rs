@@ -73,6 +73,9 @@ pub(crate) async fn rename(
     short: &str,
 ) -> Result<Reply, Failure> {
     let kind = scope::custom(kind)?;
+    let core = Arc::clone(&call.core);
+    let key =
+        core.store.read(|database| scope::find(&call, database, pool, kind, name).map(|(key, _)| key))?;
     let fields = call.fields("StorageVolumeSnapshotPost").await?;
     let to = fields.text("name")?;
     if to.is_empty() {
@@ -81,9 +84,6 @@ pub(crate) async fn rename(
     if to.contains('/') {
         return Err(Failure::bad_request("Storage volume names may not contain slashes"));
     }
-    let core = Arc::clone(&call.core);
-    let key =
-        core.store.read(|database| scope::find(&call, database, pool, kind, name).map(|(key, _)| key))?;
     let url = names::snapshot(&core, &key, short);
     let plan = call.plan("Renaming storage volume snapshot").at(&key.member).about(
         &core,

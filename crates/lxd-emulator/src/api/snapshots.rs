@@ -94,6 +94,7 @@ pub(crate) fn find<'a>(volume: &'a Volume, short: &str) -> Result<&'a Snapshot, 
 /// `POST .../snapshots`.
 pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Result<Reply, Failure> {
     let kind = scope::custom(kind)?;
+    call.core.store.read(|database| scope::find(&call, database, pool, kind, name).map(drop))?;
     let fields = call.fields("StorageVolumeSnapshotsPost").await?;
     let (wanted, sent_expiry) = (fields.text("name")?, fields.time("expires_at")?);
     let sent_description = fields.text("description")?;
@@ -102,10 +103,10 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
         crate::projects::check_not_blocked(database, call.project(), "snapshot")?;
         let (key, volume) = scope::find(&call, database, pool, kind, name)?;
         let short = if wanted.is_empty() { next_name(&core, volume) } else { wanted };
-        check_name(&short)?;
         if volume.snapshots.iter().any(|one| one.name == short) {
             return Err(Failure::conflict(format!("Snapshot {short:?} already in use")));
         }
+        check_name(&short)?;
         // Go's zero time is "never", and only nothing at all leaves it to the volume.
         let expires_at = match sent_expiry {
             None if !fields.is_set("expires_at") => default_expiry(&core, volume),

@@ -29,7 +29,7 @@ pub(crate) async fn put(call: Call, pool: &str, kind: &str, name: &str) -> Resul
     let core = Arc::clone(&call.core);
     let key = locate(&call, pool, kind, name)?;
     let fields = call.fields("StorageVolumePut").await?;
-    let (description, config) = (fields.text("description")?, fields.config("config")?);
+    let (config, description) = (fields.config("config")?, fields.text("description")?);
     let restore = fields.text("restore")?;
     let asynchronous = core.has("storage_and_profile_operations");
     let plan = call.plan("Updating storage volume").at(&key.member).about(
@@ -67,7 +67,7 @@ pub(crate) async fn patch(call: Call, pool: &str, kind: &str, name: &str) -> Res
     let core = Arc::clone(&call.core);
     let key = locate(&call, pool, kind, name)?;
     let fields = call.fields("StorageVolumePut").await?;
-    let (description, sent) = (fields.text("description")?, fields.config("config")?.unwrap_or_default());
+    let (sent, description) = (fields.config("config")?.unwrap_or_default(), fields.text("description")?);
     let asynchronous = core.has("storage_and_profile_operations");
     let plan = call.plan("Updating storage volume").at(&key.member).about(
         &core,

@@ -68,8 +68,8 @@ pub(crate) struct Found {
     volume: Volume,
 }
 
-/// Finds what a copy is made of.
-pub(crate) fn look_up(database: &Database, source: &Source) -> Result<Found, Failure> {
+/// Finds what a copy is made of; what it is for only shows in what is said where it isn't found.
+pub(crate) fn look_up(database: &Database, source: &Source, refreshes: bool) -> Result<Found, Failure> {
     let pool = scope::pool(database, &source.pool)?;
     let (name, snapshot) = match source.name.split_once('/') {
         Some((name, short)) => (name, Some(short.to_owned())),
@@ -86,7 +86,11 @@ pub(crate) fn look_up(database: &Database, source: &Source) -> Result<Found, Fai
             name: name.to_owned(),
             member: String::new(),
         };
-        scope::gone(&key, &source.name).within("Failed generating volume copy config")
+        scope::gone(&key, &source.name).within(if refreshes {
+            "Failed generating volume refresh config"
+        } else {
+            "Failed generating volume copy config"
+        })
     };
     let (key, volume) = found.map_err(|failure| if failure.code == 404 { missing() } else { failure })?;
     let mut volume = volume.clone();
@@ -119,7 +123,7 @@ pub(crate) fn copy(call: &Call, key: VolumeKey, wanted: Wanted, fields: &Fields)
     let operation = core.operations.start(plan, |_| {
         let core = Arc::clone(&core);
         async move {
-            let found = core.store.read(|database| look_up(database, &source))?;
+            let found = core.store.read(|database| look_up(database, &source, there))?;
             if there {
                 refresh(&core, &found, &key, &source).await?;
             } else {
@@ -174,9 +178,11 @@ pub(crate) async fn transfer(
         let to = core.content.snapshot(key, &snapshot.name);
         blocking(move || content::replace(&from, &to).map_err(Failure::from)).await?;
         let mut snapshot = snapshot.clone();
-        if core.has("storage_volatile_uuid") {
-            snapshot.config.insert("volatile.uuid".to_owned(), crate::operations::uuid());
-        }
+        // What the pool says of its volumes is filled into snapshots as well.
+        snapshot.config = core.store.read(|database| {
+            let pool = scope::pool(database, &key.pool)?;
+            Ok::<_, Failure>(with_defaults(core, pool, found.volume.content_type, &snapshot.config))
+        })?;
         core.store.change(|database| {
             let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
             volume.snapshots.push(snapshot);

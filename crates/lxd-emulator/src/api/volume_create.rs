@@ -36,13 +36,16 @@ pub(crate) async fn create(call: Call, pool: &str, kind: Option<&str>) -> Result
     let source = fields.object("source", "StorageVolumeSource")?;
     let wanted = Wanted {
         name: fields.text("name")?,
-        description: fields.text("description")?,
         config: fields.config("config")?,
+        description: fields.text("description")?,
         content_type: fields.text("content_type")?,
         typed: kind.is_some(),
     };
     let in_body = fields.text("type")?;
     check_name(&call.core, &wanted.name)?;
+    if call.core.behaviour.incus {
+        content_type(&call.core, &wanted.content_type, wanted.typed)?;
+    }
     check_kind(&call.core, kind, &in_body)?;
     let key = new_key(&call, pool, &wanted.name)?;
     let sized = wanted.config.clone().unwrap_or_default();
@@ -122,10 +125,15 @@ pub(crate) fn new_key(call: &Call, pool: &str, name: &str) -> Result<VolumeKey, 
 
 async fn empty(call: Call, key: VolumeKey, wanted: Wanted) -> Result<Reply, Failure> {
     let core = Arc::clone(&call.core);
+    let checked = content_type(&core, &wanted.content_type, wanted.typed);
+    // LXD 5.0 looks at names first where the type is in the body.
+    if wanted.typed || core.has("custom_volume_iso") {
+        checked.clone()?;
+    }
     if core.store.read(|database| database.volumes.contains_key(&key)) {
         return Err(exists());
     }
-    let content_type = content_type(&core, &wanted.content_type, wanted.typed)?;
+    let content_type = checked?;
     let asynchronous = core.has("storage_and_profile_operations");
     let plan = call.plan("Creating storage volume").at(&key.member).about(
         &core,

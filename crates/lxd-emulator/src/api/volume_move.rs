@@ -47,31 +47,24 @@ pub(crate) async fn post(call: Call, pool: &str, kind: &str, name: &str) -> Resu
     })?;
     let moves = (!to_pool.is_empty() && to_pool != pool) || target_project != from_project;
     let to_pool = if moves { to_pool } else { pool.to_owned() };
-    let key = core.store.read(|database| {
+    let (key, to) = core.store.read(|database| {
         let target = call.target(database)?;
-        let there = scope::pool(database, &to_pool)?;
         let here = scope::pool(database, pool)?;
         let found = scope::locate(database, here, pool, &from_project, kind, name, target.as_deref());
-        let member = found.as_ref().map_or_else(
-            |_| scope::home(&core, database, &there.driver, target.clone()),
-            |(key, _)| {
-                if scope::is_remote(&there.driver) { String::new() } else { key.member.clone() }
-            },
-        );
+        let (key, _) = found?;
+        let there = scope::pool(database, &to_pool)?;
         let to = VolumeKey {
             pool: to_pool.clone(),
             project: target_project.clone(),
             kind,
             name: new_name.clone(),
-            member,
+            member: if scope::is_remote(&there.driver) { String::new() } else { key.member.clone() },
         };
-        // The new name is looked at first.
         if database.volumes.contains_key(&to) {
             return Err(exists());
         }
-        found.map(|(key, _)| (key, to))
-    });
-    let (key, to) = key?;
+        Ok((key, to))
+    })?;
     if moves { relocation(&call, key, to) } else { renaming(&call, key, to).await }
 }
 

@@ -71,7 +71,7 @@ fn usage(
     size: u64,
 ) -> Result<Option<Usage>, Failure> {
     let disk = content_type != ContentType::Filesystem;
-    if driver == "dir" && !disk {
+    if driver == "dir" {
         // There are no quotas on most file systems.
         return if core.behaviour.no_usage_is_error {
             Err(Failure::internal("Not supported"))

@@ -49,7 +49,7 @@ fn pool_key(core: &Core, driver: &str, key: &str) -> Option<Kind> {
     }
     match key {
         "size" if has_size(driver) => Some(Kind::Size),
-        "source.wipe" if has_size(driver) && core.has("storage_pool_source_wipe") => Some(Kind::Flag),
+        "source.wipe" if core.has("storage_pool_source_wipe") => Some(Kind::Flag),
         "btrfs.mount_options" if driver == "btrfs" => Some(Kind::Any),
         _ => match key.strip_prefix("volume.") {
             Some("volatile.uuid") => None,

@@ -9,23 +9,22 @@ const LOOKED_BACK: i64 = 366 * 1440;
 
 /// Whether a schedule has a time after `before` and up to `now`.
 pub(crate) fn is_due(schedule: &str, before: Moment, now: Moment) -> bool {
-    let patterns: Vec<&str> =
-        if schedule.starts_with('@') { schedule.split(',').map(alias).collect() } else { vec![schedule] };
+    let patterns: Vec<&str> = schedule.split(", ").map(|part| alias(part).unwrap_or(part)).collect();
     let (first, last) = (before.0.div_euclid(MINUTE) + 1, now.0.div_euclid(MINUTE));
     let first = first.max(last - LOOKED_BACK);
     (first..=last).any(|minute| patterns.iter().any(|pattern| matches(pattern, minute)))
 }
 
-fn alias(name: &str) -> &'static str {
-    match name.trim() {
+fn alias(name: &str) -> Option<&'static str> {
+    Some(match name.to_ascii_lowercase().as_str() {
         "@hourly" => "0 * * * *",
         "@daily" | "@midnight" => "0 0 * * *",
         "@weekly" => "0 0 * * 0",
         "@monthly" => "0 0 1 * *",
         "@annually" | "@yearly" => "0 0 1 1 *",
-        // Instances start, volumes don't.
-        _ => "",
-    }
+        // Instances have more of them, volumes don't.
+        _ => return None,
+    })
 }
 
 /// Whether a minute, counted since 1970, is one of a pattern's.
@@ -44,7 +43,7 @@ fn matches(pattern: &str, minute: i64) -> bool {
 }
 
 fn number(text: &str) -> Option<i64> {
-    named(text).or_else(|| text.parse().ok())
+    named(text).map(|(value, _)| value).or_else(|| text.parse().ok())
 }
 
 /// Whether a value is one of a field's: a list of numbers and ranges, with steps.
@@ -53,7 +52,7 @@ fn field(field: &str, value: i64) -> bool {
         let (range, step) = part.split_once('/').unwrap_or((part, "1"));
         let Ok(step) = step.parse::<i64>() else { return false };
         let (first, last) = match range.split_once('-') {
-            _ if matches!(range, "*" | "?") => (Some(0), Some(i64::MAX)),
+            _ if range.starts_with(['*', '?']) => (Some(0), Some(i64::MAX)),
             Some((first, last)) => (number(first), number(last)),
             None => (number(range), number(range)),
         };
@@ -67,17 +66,17 @@ const RANGES: [(i64, i64); 5] = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)];
 
 /// Judges a schedule, and complains as the servers do.
 pub(crate) fn check(schedule: &str) -> Result<(), String> {
-    let form = "Schedule must be of the form: <minute> <hour> <day-of-month> <month> <day-of-week>";
-    let names = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@annually", "@yearly"];
-    if schedule.split(',').all(|name| names.contains(&name.trim())) {
-        return Ok(());
-    }
-    let fields: Vec<&str> = schedule.split_whitespace().collect();
+    schedule.split(", ").filter(|part| alias(part).is_none()).try_for_each(check_pattern)
+}
+
+fn check_pattern(pattern: &str) -> Result<(), String> {
+    let fields: Vec<&str> = pattern.split(' ').collect();
     if fields.len() != RANGES.len() {
+        let form = "Schedule must be of the form: <minute> <hour> <day-of-month> <month> <day-of-week>";
         return Err(form.to_owned());
     }
-    if schedule.starts_with('@') {
-        return Err(format!("Error parsing schedule: unrecognized descriptor: {schedule}"));
+    if pattern.starts_with('@') {
+        return Err(format!("Error parsing schedule: unrecognized descriptor: {pattern}"));
     }
     for (field, range) in fields.iter().zip(RANGES) {
         for part in field.split(',') {
@@ -87,28 +86,30 @@ pub(crate) fn check(schedule: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Months and days of the week by their names.
-fn named(text: &str) -> Option<i64> {
+/// Months and days of the week by their names, with the greatest value of their field.
+fn named(text: &str) -> Option<(i64, i64)> {
     let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     let days = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
     let lower = text.to_ascii_lowercase();
     let place = |names: &[&str]| names.iter().position(|name| *name == lower);
-    let number = place(&months).map(|month| month + 1).or_else(|| place(&days))?;
-    i64::try_from(number).ok()
+    let month = place(&months).and_then(|month| i64::try_from(month + 1).ok()).map(|month| (month, 12));
+    month.or_else(|| Some((i64::try_from(place(&days)?).ok()?, 6)))
 }
 
 fn check_part(part: &str, (least, greatest): (i64, i64)) -> Result<(), String> {
+    let has_names = matches!(greatest, 6 | 12);
     let number = |text: &str| {
         let wrong =
             || format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax");
-        named(text).or_else(|| text.parse().ok()).ok_or_else(wrong)
+        let name = named(text).filter(|(_, of)| has_names && *of == greatest).map(|(value, _)| value);
+        name.or_else(|| text.parse().ok()).ok_or_else(wrong)
     };
     let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
     if step.is_some_and(|step| step.contains('/')) {
         return Err(format!("too many slashes: {part}"));
     }
     let (first, last) = match range.split_once('-') {
-        _ if matches!(range, "*" | "?") => (least, greatest),
+        _ if matches!(range.split('-').next(), Some("*" | "?")) => (least, greatest),
         Some((_, last)) if last.contains('-') => return Err(format!("too many hyphens: {part}")),
         Some((first, last)) => (number(first)?, number(last)?),
         None => {
@@ -144,14 +145,15 @@ mod tests {
     fn a_schedule_is_due_once_its_time_has_passed() {
         assert!(due("@hourly", "2026-11-25T01:59:58Z", "2026-11-25T02:00:03Z"));
         assert!(!due("@hourly", "2026-11-25T02:00:03Z", "2026-11-25T02:59:00Z"));
-        assert!(due("@never, @daily", "2026-11-25T02:00:00Z", "2026-11-26T00:00:00Z"));
-        assert!(!due("@never", "2026-11-25T02:00:00Z", "2027-11-26T00:00:00Z"));
+        assert!(due("30 1 * * *, @Daily", "2026-11-25T02:00:00Z", "2026-11-26T00:00:00Z"));
+        assert!(!due("30 1 * * *, @Daily", "2026-11-25T02:00:00Z", "2026-11-25T20:00:00Z"));
     }
 
     #[test]
     fn schedules_are_refused_in_the_servers_words() {
         assert_eq!(check("@hourly, @daily"), Ok(()));
         assert_eq!(check("*/5 1-3,7 * jan MON"), Ok(()));
+        assert!(check("@hourly,@daily").is_err() && check("@never").is_err());
         assert!(check("abc").unwrap_err().starts_with("Schedule must be of the form"));
         assert_eq!(
             check("61 * * * *").unwrap_err(),

@@ -84,12 +84,22 @@ impl Core {
     }
 }
 
-/// Runs what waits for disks apart from the tasks of the runtime.
-pub(crate) async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+/// Runs what waits for disks apart from the tasks of the runtime. The folder stays until it is done, even if everybody
+/// else has gone.
+pub(crate) async fn blocking<T, E>(
+    core: &Arc<Core>,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<std::io::Error> + Send + 'static,
 {
+    let folder = Arc::clone(core);
+    let work = move || {
+        let result = work();
+        drop(folder);
+        result
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(std::io::Error::other(error).into()),

@@ -66,9 +66,12 @@ async fn expire(core: &Arc<Core>, now: Moment) -> Result<(), Failure> {
             Ok::<(), Failure>(())
         })?;
         let file = core.content.backups(&key).join(&name);
-        blocking(move || if file.is_dir() { content::remove(&file) } else { std::fs::remove_file(&file) })
-            .await
-            .map_err(Failure::from)?;
+        blocking(
+            core,
+            move || if file.is_dir() { content::remove(&file) } else { std::fs::remove_file(&file) },
+        )
+        .await
+        .map_err(Failure::from)?;
     }
     Ok(())
 }

@@ -136,3 +136,30 @@ async fn the_folder_goes_with_the_last_that_uses_it() {
     }
     panic!("{} is left", folder.display());
 }
+
+/// A server that goes in the middle of its work takes its folder along all the same.
+#[test]
+fn a_folder_goes_even_if_work_is_going_on() {
+    let folder = {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let emulator = Emulator::new(Personality::Lxd5).unwrap();
+        runtime.block_on(async {
+            support::done(&emulator, "POST", "/1.0/storage-pools", r#"{"name":"p","driver":"dir"}"#).await;
+            let volumes = "/1.0/storage-pools/p/volumes/custom";
+            support::done(&emulator, "POST", volumes, r#"{"name":"v"}"#).await;
+            for index in 0..2000 {
+                fs::write(emulator.content("p", "default", "v").join(index.to_string()), "content").unwrap();
+            }
+            send(&emulator, "POST", &format!("{volumes}/v/snapshots"), r#"{"name":"s"}"#).await;
+            tokio::task::yield_now().await;
+        });
+        emulator.content("p", "default", "v")
+    };
+    for _ in 0..500 {
+        if !folder.ancestors().nth(3).unwrap().exists() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("{} is left", folder.display());
+}

@@ -117,7 +117,7 @@ async fn alone(core: &Arc<Core>, wanted: &Wanted) -> Result<(), Failure> {
 
 async fn make_folders(core: &Arc<Core>, name: &str, members: Vec<String>) -> Result<(), Failure> {
     let folders: Vec<_> = members.iter().map(|member| core.content.pool(name, member)).collect();
-    blocking(move || folders.iter().try_for_each(std::fs::create_dir_all).map_err(Failure::from)).await
+    blocking(core, move || folders.iter().try_for_each(std::fs::create_dir_all).map_err(Failure::from)).await
 }
 
 /// What every driver looks at before it makes a pool.

@@ -239,7 +239,7 @@ pub(crate) async fn delete(call: Call, name: &str) -> Result<Reply, Failure> {
             database.pools.remove(&name);
             Ok(folders)
         })?;
-        blocking(move || {
+        blocking(&core, move || {
             folders.iter().try_for_each(|folder| crate::content::remove(folder)).map_err(Failure::from)
         })
         .await?;

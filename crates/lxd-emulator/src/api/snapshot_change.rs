@@ -122,7 +122,7 @@ async fn change_name(core: &Arc<Core>, key: &VolumeKey, from: &str, to: &str) ->
         snapshot.into_iter().for_each(|one| to.clone_into(&mut one.name));
         Ok(())
     })?;
-    blocking(move || std::fs::rename(old, new).map_err(Failure::from)).await
+    blocking(core, move || std::fs::rename(old, new).map_err(Failure::from)).await
 }
 
 /// `DELETE .../snapshots/SNAPSHOT`.
@@ -163,7 +163,7 @@ pub(crate) async fn remove(core: &Arc<Core>, key: &VolumeKey, short: &str) -> Re
         Ok::<(), Failure>(())
     })?;
     let folder = core.content.snapshot(key, short);
-    blocking(move || crate::content::remove(&folder).map_err(Failure::from)).await
+    blocking(core, move || crate::content::remove(&folder).map_err(Failure::from)).await
 }
 
 /// Puts a snapshot's content in the place of its volume's.
@@ -176,5 +176,5 @@ pub(crate) async fn restore(core: &Arc<Core>, key: &VolumeKey, short: &str) -> R
         find(volume, short).map_err(|_| Failure::internal("Snapshot not found")).map(drop)
     })?;
     let (from, to) = (core.content.snapshot(key, short), core.content.volume(key));
-    blocking(move || crate::content::replace(&from, &to).map_err(Failure::from)).await
+    blocking(core, move || crate::content::replace(&from, &to).map_err(Failure::from)).await
 }

@@ -128,7 +128,7 @@ async fn write(
         }
         if after > before {
             let (growing, wanted) = (Arc::clone(core), key.clone());
-            blocking(move || growing.content.grow(&wanted, after).map_err(Failure::from)).await?;
+            blocking(core, move || growing.content.grow(&wanted, after).map_err(Failure::from)).await?;
         }
     }
     core.store.change(|database| {
@@ -143,7 +143,7 @@ async fn write(
 pub(crate) async fn forget(core: &Arc<Core>, key: &VolumeKey) -> Result<(), Failure> {
     core.store.change(|database| database.volumes.remove(key).map(drop).ok_or_else(scope::no_volume))?;
     let (removing, gone) = (Arc::clone(core), key.clone());
-    blocking(move || removing.content.remove(&gone).map_err(Failure::from)).await
+    blocking(core, move || removing.content.remove(&gone).map_err(Failure::from)).await
 }
 
 /// `DELETE /1.0/storage-pools/POOL/volumes/TYPE/VOLUME`.

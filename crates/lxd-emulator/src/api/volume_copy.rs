@@ -176,7 +176,7 @@ pub(crate) async fn transfer(
     for snapshot in shots {
         let from = core.content.snapshot(&found.key, &snapshot.name);
         let to = core.content.snapshot(key, &snapshot.name);
-        blocking(move || content::replace(&from, &to).map_err(Failure::from)).await?;
+        blocking(core, move || content::replace(&from, &to).map_err(Failure::from)).await?;
         let mut snapshot = snapshot.clone();
         // What the pool says of its volumes is filled into snapshots as well.
         snapshot.config = core.store.read(|database| {
@@ -195,7 +195,7 @@ pub(crate) async fn transfer(
         None => core.content.volume(&found.key),
     };
     let to = core.content.volume(key);
-    blocking(move || content::replace(&from, &to).map_err(Failure::from)).await
+    blocking(core, move || content::replace(&from, &to).map_err(Failure::from)).await
 }
 
 /// Makes a volume what another is: snapshots that are missing are copied, and those that the source lacks removed.

@@ -211,7 +211,7 @@ pub(crate) async fn insert(core: &Arc<Core>, key: &VolumeKey, volume: Volume) ->
         Ok(())
     })?;
     let (making, wanted) = (Arc::clone(core), key.clone());
-    let made = blocking(move || {
+    let made = blocking(core, move || {
         let made = making.content.create(&wanted, content_type, size);
         made.map_err(|error| match error.kind() {
             // What Go cannot look at it takes for something that is there.

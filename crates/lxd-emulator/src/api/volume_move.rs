@@ -128,7 +128,7 @@ async fn rename(core: &Arc<Core>, from: &VolumeKey, to: &VolumeKey) -> Result<()
     };
     swap(core, from, to)?;
     let (moving, old, new) = (Arc::clone(core), from.clone(), to.clone());
-    let moved = blocking(move || moving.content.rename(&old, &new).map_err(Failure::from)).await;
+    let moved = blocking(core, move || moving.content.rename(&old, &new).map_err(Failure::from)).await;
     if moved.is_err() {
         swap(core, to, from)?;
     }

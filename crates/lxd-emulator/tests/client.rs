@@ -95,7 +95,7 @@ async fn copies_and_moves_bring_content_and_snapshots() {
 async fn a_block_volume_is_a_file_that_grows_and_never_shrinks() {
     for (_, emulator, client) in servers() {
         let pool = client.storage_pools().create(StoragePoolsPost::new("fast", "dir")).await.unwrap();
-        let size = Size::mib(8).unwrap();
+        let size = Size::mib(8);
         let post = StorageVolumesPost::new("disk").with_content_type(ContentType::Block).with_size(size);
         let mut volume = pool.volumes().create(post).await.unwrap();
         let file = emulator.content("fast", "default", "disk").join("root.img");

@@ -48,10 +48,14 @@ open_enum! {
         Lzma = "lzma",
         /// gzip on all processors.
         Pigz = "pigz",
+        /// xz on all processors, Incus only.
+        Pxz = "pxz",
         /// zstd on all processors.
         Pzstd = "pzstd",
         /// A squashfs image.
         Squashfs = "squashfs",
+        /// A squashfs image, made from the tarball itself, Incus only.
+        Tar2sqfs = "tar2sqfs",
         /// xz.
         Xz = "xz",
         /// zstd.

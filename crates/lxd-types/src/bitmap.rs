@@ -1,5 +1,7 @@
 //! Dirty bitmaps of block volumes: which blocks were written since.
 
+use crate::Size;
+
 object! {
     /// A bitmap, as `GET .../bitmaps/<bitmap>` describes it. Incus only.
     pub struct StorageVolumeBitmap {
@@ -50,6 +52,27 @@ impl StorageVolumeBitmapsPost {
     #[must_use]
     pub fn persistent(mut self) -> Self {
         self.persistent = true;
+        self
+    }
+
+    /// Sets the size of a grain, a power of two. Default: the server's choice.
+    ///
+    /// ```
+    /// use lxd_types::{Size, StorageVolumeBitmapsPost};
+    ///
+    /// let post = StorageVolumeBitmapsPost::new("nightly").with_granularity(Size::mib(1)).disabled();
+    /// assert_eq!((post.granularity, post.disabled), (1 << 20, true));
+    /// ```
+    #[must_use]
+    pub fn with_granularity(mut self, grain: Size) -> Self {
+        self.granularity = grain.bytes();
+        self
+    }
+
+    /// Lets it begin without recording.
+    #[must_use]
+    pub fn disabled(mut self) -> Self {
+        self.disabled = true;
         self
     }
 }

@@ -20,6 +20,9 @@ object! {
         pub config: Config = "config",
         /// The project that holds it, on servers with `storage_buckets_all_projects`.
         pub project: String = "project",
+        /// What the caller may do with it, such as `can_edit`. Only in answers to a query `with-access-entitlements`, which
+        /// needs `entities_with_entitlements` (LXD).
+        pub access_entitlements: Option<Vec<String>> = optional "access_entitlements",
     }
 }
 
@@ -213,6 +216,15 @@ mod tests {
         let mut put = serde_json::from_str::<StorageBucketKey>(KEY).unwrap().to_put();
         put.renew_credentials();
         assert!(serde_json::to_string(&put).unwrap().contains(r#""access-key":"","secret-key":"""#));
+    }
+
+    #[test]
+    fn entitlements_are_read_and_not_put() {
+        let text = r#"{"name":"b","access_entitlements":["can_edit"]}"#;
+        let bucket: StorageBucket = serde_json::from_str(text).unwrap();
+        assert_eq!(bucket.access_entitlements.as_deref(), Some(&["can_edit".to_owned()][..]));
+        assert!(serde_json::to_string(&bucket).unwrap().contains("can_edit"));
+        assert!(!serde_json::to_string(&bucket.to_put()).unwrap().contains("can_edit"));
     }
 
     #[test]

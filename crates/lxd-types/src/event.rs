@@ -65,6 +65,14 @@ open_enum! {
         StorageBucketKeyUpdated = "storage-bucket-key-updated",
         /// A key of a bucket was deleted.
         StorageBucketKeyDeleted = "storage-bucket-key-deleted",
+        /// A backup of a bucket was packed (Incus).
+        StorageBucketBackupCreated = "storage-bucket-backup-created",
+        /// A backup of a bucket was renamed (Incus).
+        StorageBucketBackupRenamed = "storage-bucket-backup-renamed",
+        /// A backup of a bucket was fetched (Incus).
+        StorageBucketBackupRetrieved = "storage-bucket-backup-retrieved",
+        /// A backup of a bucket was deleted (Incus).
+        StorageBucketBackupDeleted = "storage-bucket-backup-deleted",
         /// A file in a volume was written (Incus).
         StorageVolumeFilePushed = "storage-volume-file-pushed",
         /// A file in a volume was read (Incus).
@@ -167,6 +175,7 @@ mod tests {
                 .unwrap();
         assert!(event.operation().is_none() && event.lifecycle().is_none());
         assert!(LifecycleAction::from("storage-volume-teleported").is_storage());
+        assert!(!LifecycleAction::from("storage-bucket-backup-retrieved").is_unknown());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::{Progress, Secrets, Timestamp};
+use crate::{Progress, Requestor, Secrets, Timestamp};
 
 open_enum! {
     /// What an operation is for.
@@ -161,6 +161,10 @@ object! {
         pub err: String = "err",
         /// The code of the failure, in the manner of HTTP, on servers that report one.
         pub err_code: Option<u16> = optional "err_code",
+        /// How many operations work for this one. Needs `operation_child_count` (LXD).
+        pub child_count: Option<u32> = optional "child_count",
+        /// Who asked for the work. Needs `operation_requestor` (LXD).
+        pub requestor: Option<Requestor> = optional "requestor",
         /// The cluster member that does the work; `none` outside a cluster.
         pub location: String = "location",
     }
@@ -216,6 +220,17 @@ mod tests {
         assert_eq!(operation.secrets().names().collect::<Vec<_>>(), ["control", "criu"]);
         operation.class = OperationClass::Task;
         assert!(operation.secrets().is_empty());
+    }
+
+    #[test]
+    fn what_newest_lxd_adds_is_read() {
+        let text = r#"{"id":"1","err":"taken","err_code":409,"child_count":2,"requestor":{"username":"root","protocol":"unix","address":"@"}}"#;
+        let operation: Operation = serde_json::from_str(text).unwrap();
+        assert_eq!((operation.err_code, operation.child_count), (Some(409), Some(2)));
+        assert_eq!(operation.requestor.as_ref().unwrap().protocol, "unix");
+        assert!(operation.extra.is_empty());
+        let again = serde_json::to_value(&operation).unwrap();
+        assert_eq!(serde_json::from_value::<Operation>(again).unwrap(), operation);
     }
 
     #[test]

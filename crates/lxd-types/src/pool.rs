@@ -39,6 +39,9 @@ object! {
         pub locations: Vec<String> = "locations",
         /// Whether the daemon looks after the pool. Only old servers say.
         pub managed: Option<bool> = optional "managed",
+        /// What the caller may do with it, such as `can_edit`. Only in answers to a query `with-access-entitlements`, which
+        /// needs `entities_with_entitlements` (LXD).
+        pub access_entitlements: Option<Vec<String>> = optional "access_entitlements",
     }
 }
 

@@ -1,6 +1,6 @@
 //! The server: what it is, where it listens, and which API extensions it has.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -126,6 +126,26 @@ object! {
         pub storage_version: String = "storage_version",
         /// All drivers that the server could use.
         pub storage_supported_drivers: Vec<StorageDriver> = "storage_supported_drivers",
+        /// The lowest and the highest version that the metadata inside a backup can be asked to have; see
+        /// [`backup_metadata_versions`](Self::backup_metadata_versions). Needs `backup_metadata_version` (LXD).
+        pub backup_metadata_version_range: Option<Vec<u32>> = optional "backup_metadata_version_range",
+    }
+}
+
+impl Environment {
+    /// Which versions of a backup's metadata this server can write and read; `None` where it doesn't say.
+    ///
+    /// ```
+    /// let environment: lxd_types::Environment = serde_json::from_str(r#"{"backup_metadata_version_range":[1,2]}"#)?;
+    /// assert_eq!(environment.backup_metadata_versions(), Some(1..=2));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    #[must_use]
+    pub fn backup_metadata_versions(&self) -> Option<RangeInclusive<u32>> {
+        match self.backup_metadata_version_range.as_deref() {
+            Some(&[lowest, highest]) => Some(lowest..=highest),
+            _ => None,
+        }
     }
 }
 
@@ -148,6 +168,8 @@ object! {
         pub auth_user_name: Option<String> = optional "auth_user_name",
         /// How the caller was recognised, where it says.
         pub auth_user_method: Option<String> = optional "auth_user_method",
+        /// Whether the caller showed a client certificate, trusted or not. Needs `client_cert_presence` (LXD).
+        pub client_certificate: Option<bool> = optional "client_certificate",
         /// The server's own configuration; values may be other than text.
         pub config: Option<BTreeMap<String, Value>> = optional "config",
         /// Versions, addresses, drivers.

@@ -71,6 +71,9 @@ object! {
         pub created_at: Option<Timestamp> = time "created_at",
         /// URLs of what uses the volume, as the server wrote them.
         pub used_by: Vec<String> = "used_by",
+        /// What the caller may do with it, such as `can_edit`. Only in answers to a query `with-access-entitlements`, which
+        /// needs `entities_with_entitlements` (LXD).
+        pub access_entitlements: Option<Vec<String>> = optional "access_entitlements",
     }
 }
 

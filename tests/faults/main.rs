@@ -6,6 +6,7 @@ mod answers;
 mod downloads;
 mod dropped;
 mod edits;
+mod elsewhere;
 mod events;
 mod folders;
 mod members;

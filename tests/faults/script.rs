@@ -81,10 +81,20 @@ pub(crate) fn websocket(texts: &[String]) -> Reply {
     Reply::Stall(bytes)
 }
 
+/// A request as it came.
+#[derive(Clone)]
+pub(crate) struct Sent {
+    /// `METHOD target`.
+    pub(crate) request: String,
+    /// All of the head in small letters.
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
 /// The running server. Dropping it ends it and removes its socket.
 pub(crate) struct Script {
     socket: PathBuf,
-    seen: Arc<Mutex<Vec<String>>>,
+    sent: Arc<Mutex<Vec<Sent>>>,
     task: JoinHandle<()>,
 }
 
@@ -101,15 +111,15 @@ impl Script {
         let socket = std::env::temp_dir().join(format!("lxdrs-script-{}-{number}", std::process::id()));
         let _ = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (reply, noted) = (Arc::new(reply), Arc::clone(&seen));
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let (reply, noted) = (Arc::new(reply), Arc::clone(&sent));
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 connections.spawn(serve(stream, Arc::clone(&reply), Arc::clone(&noted)));
             }
         });
-        Self { socket, seen, task }
+        Self { socket, sent, task }
     }
 
     /// A client with limits of a few hundred milliseconds.
@@ -126,7 +136,14 @@ impl Script {
 
     /// The requests so far.
     pub(crate) fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.sent.lock().unwrap().iter().map(|sent| sent.request.clone()).collect()
+    }
+
+    /// The last request of this method and target, whole.
+    pub(crate) fn sent(&self, request: &str) -> Sent {
+        let sent = self.sent.lock().unwrap();
+        let found = sent.iter().rev().find(|sent| sent.request == request);
+        found.cloned().unwrap_or_else(|| panic!("nobody asked {request}"))
     }
 }
 
@@ -140,11 +157,11 @@ impl Drop for Script {
 async fn serve<F: Fn(&str, &str) -> Reply>(
     mut stream: UnixStream,
     reply: Arc<F>,
-    seen: Arc<Mutex<Vec<String>>>,
+    noted: Arc<Mutex<Vec<Sent>>>,
 ) {
-    while let Some((request, body)) = read_request(&mut stream).await {
-        seen.lock().unwrap().push(request.clone());
-        let mut reply = reply(&request, &body);
+    while let Some(sent) = read_request(&mut stream).await {
+        noted.lock().unwrap().push(sent.clone());
+        let mut reply = reply(&sent.request, &sent.body);
         while let Reply::Late(pause, later) = reply {
             tokio::time::sleep(pause).await;
             reply = *later;
@@ -172,8 +189,7 @@ async fn serve<F: Fn(&str, &str) -> Reply>(
     }
 }
 
-/// Reads head and body; gives method and target, and the body.
-async fn read_request(stream: &mut UnixStream) -> Option<(String, String)> {
+async fn read_request(stream: &mut UnixStream) -> Option<Sent> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -185,5 +201,6 @@ async fn read_request(stream: &mut UnixStream) -> Option<(String, String)> {
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).await.ok()?;
     let mut words = head.split(' ');
-    Some((format!("{} {}", words.next()?, words.next()?), String::from_utf8_lossy(&body).into_owned()))
+    let request = format!("{} {}", words.next()?, words.next()?);
+    Some(Sent { request, head: head.to_lowercase(), body: String::from_utf8_lossy(&body).into_owned() })
 }

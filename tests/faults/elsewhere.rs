@@ -1,0 +1,182 @@
+//! What no server that can be had here does: the requests for it, and what is made of answers as the notes on those servers
+//! have them.
+
+use lxd_storage::{
+    CopyTo, Upload, VolumeHandle,
+    types::{
+        BucketKeyRole, Size, StorageBucketKeysPost, StorageBucketsPost, StorageVolumeBackupsPost,
+        StorageVolumeBitmapsPost, VolumeType,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::script::{self, Reply, Script, sync};
+
+const VOLUME: &str = "/1.0/storage-pools/p/volumes/custom/v";
+
+fn extensions(names: &[&str]) -> Reply {
+    sync(&json!({"auth": "trusted", "api_extensions": names}).to_string())
+}
+
+fn absent() -> Reply {
+    script::json("404 Not Found", r#"{"type":"error","error_code":404,"error":"not found"}"#)
+}
+
+/// An operation that has ended well, with this metadata.
+fn done(metadata: &Value) -> Reply {
+    let operation = json!({"id": "done", "class": "task", "status_code": 200, "metadata": metadata});
+    let answer = json!({"type": "async", "operation": "/1.0/operations/done", "metadata": operation});
+    script::json("202 Accepted", &answer.to_string())
+}
+
+fn volume(script: &Script) -> VolumeHandle {
+    script.client().storage_pool("p").volume(VolumeType::Custom, "v")
+}
+
+fn body(script: &Script, request: &str) -> Value {
+    serde_json::from_str(&script.sent(request).body).unwrap()
+}
+
+const V: &str = r#"{"name":"v","type":"custom","content_type":"filesystem"}"#;
+
+#[tokio::test]
+async fn a_tarball_becomes_a_volume() {
+    let arrived = std::sync::atomic::AtomicBool::new(false);
+    let script = Script::start(move |request| match request {
+        "GET /1.0" => extensions(&["import_custom_volume_tar", "custom_volume_backup"]),
+        "POST /1.0/storage-pools/p/volumes/custom" => {
+            arrived.store(true, std::sync::atomic::Ordering::Relaxed);
+            done(&json!({}))
+        }
+        _ if arrived.load(std::sync::atomic::Ordering::Relaxed) => sync(V),
+        _ => absent(),
+    });
+    let mut tar = vec![0_u8; 1024];
+    tar[257..262].copy_from_slice(b"ustar");
+    let volumes = script.client().storage_pool("p").volumes();
+    let imported = volumes.import_tar(Upload::from(tar.clone()), "v").await.unwrap();
+    assert_eq!(imported.name(), "v");
+    let sent = script.sent("POST /1.0/storage-pools/p/volumes/custom");
+    for line in
+        ["x-lxd-type: tar", "x-lxd-name: v", "content-type: application/octet-stream", "content-length: 1024"]
+    {
+        assert!(sent.head.lines().any(|found| found == line), "{line}: {}", sent.head);
+    }
+    assert_eq!(sent.body.as_bytes(), tar);
+}
+
+#[tokio::test]
+async fn a_volume_is_emptied_in_place() {
+    let script = Script::start(|request| match request {
+        "GET /1.0" => extensions(&["storage_volumes_rebuild"]),
+        _ => done(&json!({})),
+    });
+    volume(&script).rebuild().await.unwrap();
+    assert_eq!(body(&script, &format!("POST {VOLUME}/rebuild")), json!({}));
+}
+
+#[tokio::test]
+async fn a_backup_has_the_version_that_was_asked_for() {
+    let script = Script::start(|request| match request {
+        "GET /1.0" => extensions(&["custom_volume_backup", "backup_metadata_version"]),
+        post if post == format!("POST {VOLUME}/backups") => done(&json!({})),
+        get if get == format!("GET {VOLUME}/backups/b") => absent(),
+        _ => sync(V),
+    });
+    let post = StorageVolumeBackupsPost::new("b").with_metadata_version(1);
+    // It cannot be read back here, since the script never has it.
+    assert!(volume(&script).backups().create(post).await.unwrap_err().is_not_found());
+    let sent = body(&script, &format!("POST {VOLUME}/backups"));
+    assert_eq!((&sent["name"], &sent["version"]), (&json!("b"), &json!(1)));
+
+    let older = Script::start(|request| match request {
+        "GET /1.0" => extensions(&["custom_volume_backup"]),
+        _ => absent(),
+    });
+    let post = StorageVolumeBackupsPost::new("b").with_metadata_version(1);
+    let error = volume(&older).backups().create(post).await.unwrap_err();
+    assert_eq!(error.extension(), Some("backup_metadata_version"));
+}
+
+#[tokio::test]
+async fn bitmaps_are_made_listed_and_deleted() {
+    let bitmap = r#"{"name":"nightly","count":7,"granularity":65536,"recording":true,"busy":false,"persistent":true,
+        "inconsistent":false}"#;
+    let script = Script::start(move |request| match request {
+        "GET /1.0" => extensions(&["storage_volume_nbd"]),
+        get if get == format!("GET {VOLUME}/bitmaps?recursion=1") => sync(&format!("[{bitmap}]")),
+        get if get == format!("GET {VOLUME}/bitmaps/nightly") => sync(bitmap),
+        _ => sync("{}"),
+    });
+    let bitmaps = volume(&script).bitmaps();
+    let post = StorageVolumeBitmapsPost::new("nightly").with_granularity(Size::kib(64)).persistent();
+    let made = bitmaps.create(post).await.unwrap();
+    assert!(made.name == "nightly" && made.count == 7 && made.recording, "{made:?}");
+    let sent = body(&script, &format!("POST {VOLUME}/bitmaps"));
+    assert_eq!(sent, json!({"name": "nightly", "granularity": 65536, "persistent": true, "disabled": false}));
+    assert_eq!(bitmaps.all().await.unwrap(), [made]);
+    bitmaps.delete("nightly").await.unwrap();
+    script.sent(&format!("DELETE {VOLUME}/bitmaps/nightly"));
+}
+
+#[tokio::test]
+async fn the_keys_of_buckets_made_in_the_background_come_with_the_operation() {
+    let key =
+        json!({"name": "admin", "role": "admin", "access-key": "AK", "secret-key": "SK", "description": ""});
+    let answered = key.clone();
+    let script = Script::start(move |request| match request {
+        "GET /1.0" => extensions(&["storage_buckets", "storage_buckets_create_credentials"]),
+        "POST /1.0/storage-pools/p/buckets" | "POST /1.0/storage-pools/p/buckets/photos/keys" => {
+            done(&json!({"key": answered, "entity_url": "/1.0/storage-pools/p/buckets/photos"}))
+        }
+        "GET /1.0/storage-pools/p/buckets/photos" => sync(r#"{"name":"photos","config":{},"s3_url":""}"#),
+        "GET /1.0/storage-pools/p/buckets/photos/keys/reader" => sync(
+            &json!({"name": "reader", "role": "read-only", "access-key": "AK", "secret-key": "SK"})
+                .to_string(),
+        ),
+        "GET /1.0/storage-pools/p" => sync(r#"{"name":"p","driver":"cephobject","config":{}}"#),
+        _ => absent(),
+    });
+    let buckets = script.client().storage_pool("p").buckets();
+    let created = buckets.create(StorageBucketsPost::new("photos")).await.unwrap();
+    let admin = created.admin_key.unwrap();
+    assert_eq!((admin.access_key.expose(), admin.secret_key.expose()), ("AK", "SK"));
+    let post = StorageBucketKeysPost::new("reader", BucketKeyRole::ReadOnly);
+    created.bucket.keys().create(post).await.unwrap();
+    assert_eq!(body(&script, "POST /1.0/storage-pools/p/buckets/photos/keys")["role"], "read-only");
+}
+
+#[tokio::test]
+async fn the_state_of_a_cluster_member_is_typed() {
+    let script = Script::start(|request| match request {
+        "GET /1.0" => extensions(&["clustering", "cluster_member_state"]),
+        "GET /1.0/cluster/members/n1/state" => sync(
+            r#"{"sysinfo":{"uptime":5},"storage_pools":{"p":{"space":{"used":7,"total":9},"inodes":{"used":1,"total":2}}}}"#,
+        ),
+        _ => absent(),
+    });
+    let state = script.client().cluster().member_state("n1").await.unwrap();
+    let space = &state.storage_pools["p"].space;
+    assert_eq!((space.used, space.total), (7, 9));
+}
+
+#[tokio::test]
+async fn a_copy_to_a_member_says_where_it_comes_from() {
+    let script = Script::start(|request| match request {
+        "GET /1.0" => extensions(&[
+            "clustering",
+            "projects",
+            "storage_api_local_volume_handling",
+            "cluster_internal_custom_volume_copy",
+        ]),
+        "POST /1.0/storage-pools/p/volumes/custom?target=n2" => done(&json!({})),
+        get if get.starts_with("GET ") && get.ends_with("target=n2") => absent(),
+        _ => sync(V),
+    });
+    let source = volume(&script).with_target("n1");
+    // The copy cannot be read back here, since the script never has it.
+    assert!(source.copy_to(CopyTo::member("n2")).await.unwrap_err().is_not_found());
+    let sent = body(&script, "POST /1.0/storage-pools/p/volumes/custom?target=n2");
+    assert_eq!(sent["source"]["location"], "n1");
+    assert_eq!((&sent["source"]["type"], &sent["source"]["name"]), (&json!("copy"), &json!("v")));
+}

@@ -1,8 +1,10 @@
 //! What no server that can be had here does: the requests for it, and what is made of answers as the notes on those servers
 //! have them.
 
+use std::sync::Mutex;
+
 use lxd_storage::{
-    CopyTo, Upload, VolumeHandle,
+    CopyTo, Disk, Holder, Upload, VolumeHandle,
     types::{
         BucketKeyRole, Size, StorageBucketKeysPost, StorageBucketsPost, StorageVolumeBackupsPost,
         StorageVolumeBitmapsPost, VolumeType,
@@ -179,4 +181,35 @@ async fn a_copy_to_a_member_says_where_it_comes_from() {
     let sent = body(&script, "POST /1.0/storage-pools/p/volumes/custom?target=n2");
     assert_eq!(sent["source"]["location"], "n1");
     assert_eq!((&sent["source"]["type"], &sent["source"]["name"]), (&json!("copy"), &json!("v")));
+}
+
+#[tokio::test]
+async fn the_disk_of_a_machine_is_attached_by_its_type_and_name() {
+    let with = |names: &'static [&'static str]| {
+        let instance =
+            Mutex::new(r#"{"name":"i","type":"virtual-machine","devices":{},"config":{}}"#.to_owned());
+        Script::reading(move |request, body| match request {
+            "GET /1.0" => extensions(names),
+            "GET /1.0/instances/i" => sync(&instance.lock().unwrap()),
+            "PUT /1.0/instances/i" => {
+                *instance.lock().unwrap() = body.to_owned();
+                done(&json!({}))
+            }
+            get if get.starts_with("GET /1.0/storage-pools") => {
+                sync(r#"{"name":"vm","type":"virtual-machine","content_type":"block"}"#)
+            }
+            _ => done(&json!({})),
+        })
+    };
+    let disk = |script: &Script| script.client().storage_pool("p").volume(VolumeType::VirtualMachine, "vm");
+    let script = with(&["vm_root_volume_attachment"]);
+    let block = Disk::block().with_device("other");
+    disk(&script).attach(&Holder::instance("i"), block.clone()).await.unwrap();
+    let devices = &body(&script, "PUT /1.0/instances/i")["devices"];
+    assert_eq!(*devices, json!({"other": {"type": "disk", "pool": "p", "source": "virtual-machine/vm"}}));
+
+    let older = with(&[]);
+    let error = disk(&older).attach(&Holder::instance("i"), block).await.unwrap_err();
+    assert_eq!(error.extension(), Some("vm_root_volume_attachment"));
+    assert!(older.seen().iter().all(|request| request == "GET /1.0"), "{:?}", older.seen());
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use http::Method;
+use lxd_transport::Reached;
 use lxd_types::{ContentType, VolumeType};
 use serde_json::{Map, Value};
 
@@ -114,11 +115,16 @@ impl VolumeHandle {
     /// # Ok(()) }
     /// ```
     ///
+    /// The volume of a virtual machine needs the API extension `vm_root_volume_attachment`, which only newer LXD has.
+    ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) for the volume or the holder; [`AlreadyExists`](ErrorKind::AlreadyExists) for
     /// another device of that name; [`InvalidInput`](ErrorKind::InvalidInput) for a filesystem without a path, a block
     /// device with one or in a container, before anything is changed.
     pub async fn attach(&self, holder: &Holder, disk: Disk) -> Result<String, Error> {
+        if *self.volume_type() == VolumeType::VirtualMachine {
+            self.client().require(&["vm_root_volume_attachment"]).await?;
+        }
         let volume = self.get().await?;
         let device = disk.device.clone().unwrap_or_else(|| self.name().to_owned());
         check_name("device", &device)?;
@@ -307,7 +313,7 @@ async fn edit_once(
         return Ok(());
     }
     let message = format!("the devices of {holder} were overwritten at the same moment");
-    Err(Error::new(ErrorKind::PreconditionFailed, message))
+    Err(Error::new(ErrorKind::PreconditionFailed, message).with_reached(Reached::Yes))
 }
 
 async fn read(client: &Client, holder: &Holder) -> Result<(Map<String, Value>, Option<ETag>), Error> {

@@ -49,7 +49,6 @@ pub struct Tls {
 }
 
 /// Builds a [`Tls`].
-#[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct TlsBuilder {
     url: String,
@@ -173,9 +172,13 @@ impl TlsBuilder {
     }
 }
 
+/// A URL as it may be shown: who puts a name there may put a password there too.
+fn without_login(url: &str) -> String {
+    url.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, host)| format!("https://***@{host}"))
+}
+
 fn host_and_port(url: &str) -> Result<(String, u16), Error> {
-    // Who puts a name there may put a password there too.
-    let shown = url.split_once('@').map_or_else(|| url.to_owned(), |(_, host)| format!("https://***@{host}"));
+    let shown = without_login(url);
     let refuse = |why: &str| Error::invalid(format!("{shown:?} is no https URL of a server: {why}"));
     let uri: Uri = url.parse().map_err(|error| refuse("it does not parse").with_source(error))?;
     if uri.scheme_str() != Some("https") {
@@ -302,6 +305,18 @@ pub(crate) fn refuses_client(error: &TlsError) -> bool {
     )
 }
 
+impl fmt::Debug for TlsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsBuilder")
+            .field("url", &without_login(&self.url))
+            .field("identity", &self.identity)
+            .field("trust", &self.trust)
+            .field("server_name", &self.server_name)
+            .field("proxy", &self.proxy)
+            .finish()
+    }
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = matches!(self.name, ServerName::IpAddress(IpAddr::V4(_) | IpAddr::V6(_)));
@@ -345,7 +360,15 @@ mod tests {
                 "{error}"
             );
         }
-        let error = host_and_port("https://me:secret@a").unwrap_err().to_string();
-        assert!(error.contains("***@a") && !error.contains("secret"), "{error}");
+        for url in ["https://me:secret@a", "https://me:se@secret@a"] {
+            let error = host_and_port(url).unwrap_err().to_string();
+            let builder = format!("{:?}", Tls::builder(url));
+            for shown in [error, builder] {
+                assert!(
+                    shown.contains("***@a") && !shown.contains("se@") && !shown.contains("secret"),
+                    "{shown}"
+                );
+            }
+        }
     }
 }

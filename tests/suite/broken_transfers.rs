@@ -104,7 +104,9 @@ async fn an_iso_that_is_cut_leaves_nothing(ctx: Ctx) {
     let cut = Cut::new(&ctx).await;
     let pool = ctx.ready_pools().remove(0);
     let volumes = cut.client.storage_pool(pool.name()).volumes();
-    let (name, image) = (ctx.name("iso"), Bytes::from(noise(4_000_000)));
+    let mut image = noise(4_000_000);
+    image[32_769..32_774].copy_from_slice(b"CD001");
+    let (name, image) = (ctx.name("iso"), Bytes::from(image));
     cut.break_after_sent(1_000_000);
     let error = volumes.import_iso(Upload::from(image.clone()), &name).await.unwrap_err();
     assert!(cut.has_broken(), "{error}");

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use http::Method;
 use lxd_types::{
-    MigrationMode, SourceType, StorageVolume, StorageVolumePostTarget, StorageVolumeSource,
+    ContentType, MigrationMode, SourceType, StorageVolume, StorageVolumePostTarget, StorageVolumeSource,
     StorageVolumesPost, VolumeType,
 };
 
@@ -48,7 +48,10 @@ impl Migration {
         let begun = Begun::new(&self.source, &copy, before.is_none());
         let outcome = async {
             let mut post = self.sink(&original, &copy);
-            begun.mark(&mut post.config);
+            // The keys of an ISO volume stay as they are at its creation, so that a mark would too.
+            if original.content_type != ContentType::Iso {
+                begun.mark(&mut post.config);
+            }
             match self.mode {
                 Mode::Pull => self.pull(post, &begun).await?,
                 Mode::Push => self.push_over(&post, &begun).await?,

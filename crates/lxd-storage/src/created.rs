@@ -16,8 +16,16 @@ pub(crate) async fn server_tells_names(client: &Client) -> Result<bool, Error> {
 /// resources. A URL of another kind is none: an import has its project for an entity.
 pub(crate) fn told_name(operation: &Operation, kind: &str) -> Option<String> {
     let entity_url = operation.metadata.get("entity_url").and_then(Value::as_str);
-    let resources = operation.resources.get(kind).into_iter().flatten().map(String::as_str);
-    entity_url.into_iter().chain(resources).find_map(|url| name_in(url, kind))
+    let resources = || operation.resources.get(kind).into_iter().flatten().map(String::as_str);
+    let told = entity_url.into_iter().chain(resources()).find_map(|url| name_in(url, kind));
+    told.or_else(|| resources().find_map(|url| bucket_in(url, kind)))
+}
+
+/// Incus writes buckets that it imports under paths that aren't any. Nothing in their names wants to be encoded.
+fn bucket_in(url: &str, kind: &str) -> Option<String> {
+    let path = url.split(['?', '#']).next()?;
+    let name = path.rsplit('/').next().filter(|name| kind == "storage_buckets" && !name.is_empty())?;
+    Some(name.to_owned())
 }
 
 fn name_in(url: &str, kind: &str) -> Option<String> {

@@ -74,7 +74,8 @@ impl Connect {
         self
     }
 
-    /// The time limits of ordinary calls. Default: [`Limits::METADATA`].
+    /// The time limits of ordinary calls and of changes. Default: [`Limits::METADATA`], and ten minutes for the answer
+    /// to a change, as [`ClientBuilder::change_limits`](lxd_storage::ClientBuilder::change_limits) explains.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = Some(limits);
         self

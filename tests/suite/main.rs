@@ -22,6 +22,7 @@ mod events;
 mod files;
 mod isos;
 mod lists;
+mod meddling;
 mod migration;
 mod names;
 mod no_buckets;
@@ -36,6 +37,7 @@ mod scope;
 mod sizes;
 mod snapshots;
 mod trust;
+mod two_programs;
 mod typed_config;
 mod upgrade;
 mod uploads;
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         ("attach", attach::CASES),
         ("cluster", cluster::CASES),
         ("ensure", ensure::CASES),
+        ("two_programs", two_programs::CASES),
         ("events", events::CASES),
         ("progress", progress::CASES),
         ("files", files::CASES),

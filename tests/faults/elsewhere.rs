@@ -4,10 +4,10 @@
 use std::sync::Mutex;
 
 use lxd_storage::{
-    CopyTo, Disk, Holder, Upload, VolumeHandle,
+    CopyTo, Disk, ErrorKind, Holder, Upload, VolumeHandle,
     types::{
-        BucketKeyRole, Size, StorageBucketKeysPost, StorageBucketsPost, StorageVolumeBackupsPost,
-        StorageVolumeBitmapsPost, VolumeType,
+        BucketKeyRole, ContentType, Entity, Size, StorageBucketKeysPost, StorageBucketsPost,
+        StorageVolumeBackupsPost, StorageVolumeBitmapsPost, VolumeType,
     },
 };
 use serde_json::{Value, json};
@@ -212,4 +212,39 @@ async fn the_disk_of_a_machine_is_attached_by_its_type_and_name() {
     let error = disk(&older).attach(&Holder::instance("i"), block).await.unwrap_err();
     assert_eq!(error.extension(), Some("vm_root_volume_attachment"));
     assert!(older.seen().iter().all(|request| request == "GET /1.0"), "{:?}", older.seen());
+}
+
+#[tokio::test]
+async fn the_volume_of_a_machine_is_read_and_belongs_to_it() {
+    let path = "/1.0/storage-pools/p/volumes/virtual-machine";
+    let machine = r#"{"name":"web","type":"virtual-machine","content_type":"block","description":"","location":"none",
+        "config":{"size":"10GiB","volatile.uuid":"5c1a"},"project":"default","used_by":["/1.0/instances/web"]}"#;
+    let script = Script::start(move |request| match request {
+        "GET /1.0" => extensions(&["storage_volume_state"]),
+        get if get == format!("GET {path}?recursion=1") => sync(&format!("[{machine}]")),
+        get if get == format!("GET {path}/web") => sync(machine).with_header("ETag: \"1\""),
+        get if get == format!("GET {path}/web/state") => sync(r#"{"usage":{"used":7,"total":9}}"#),
+        put if put == format!("PUT {path}/web") => sync("{}"),
+        _ => absent(),
+    });
+    let volumes = script.client().storage_pool("p").volumes();
+    let listed = volumes.all_of(VolumeType::VirtualMachine).await.unwrap();
+    assert_eq!((listed.len(), listed[0].volume_type()), (1, &VolumeType::VirtualMachine));
+    let mut volume = volumes.get(VolumeType::VirtualMachine, "web").await.unwrap();
+    assert_eq!(
+        (volume.content_type(), volume.config().size("size").unwrap()),
+        (&ContentType::Block, Some(Size::gib(10)))
+    );
+    let users = volume.used_by().await.unwrap();
+    assert!(matches!(&users[0].entity, Entity::Instance { name, .. } if name == "web"), "{users:?}");
+    assert_eq!(volume.state().await.unwrap().usage.unwrap().used, 7);
+    volume.set_description("d");
+    volume.save().await.unwrap();
+    assert_eq!(body(&script, &format!("PUT {path}/web"))["config"]["volatile.uuid"], "5c1a");
+    // Whatever goes with the machine is not sent.
+    let before = script.seen().len();
+    for refused in [volume.delete().await, volume.rename("other").await] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+    assert_eq!(script.seen().len(), before);
 }

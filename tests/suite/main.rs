@@ -20,6 +20,7 @@ mod defects;
 mod ensure;
 mod events;
 mod files;
+mod images;
 mod isos;
 mod lists;
 mod meddling;
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         ("events", events::CASES),
         ("progress", progress::CASES),
         ("files", files::CASES),
+        ("images", images::CASES),
         ("isos", isos::CASES),
         ("copies", copies::CASES),
         ("lists", lists::CASES),

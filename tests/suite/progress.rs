@@ -1,4 +1,4 @@
-//! Progress of a server that tells it in events only: each server here is made to look like one.
+//! Progress of migrations, also of a server that tells it in events only: each server here is made to look like one.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,9 +10,13 @@ use lxd_storage::{
     },
 };
 
-use crate::ctx::{Ctx, cases, http_transport};
+use crate::{
+    content::noise,
+    ctx::{Ctx, cases, http_transport},
+    migration::MODES,
+};
 
-cases![progress_in_events_alone_is_heard];
+cases![progress_in_events_alone_is_heard, every_mode_tells_how_far_it_is];
 
 /// Hides the progress that is in answers, and says that the server has the extension that comes with that.
 struct Newer(HttpTransport);
@@ -66,4 +70,31 @@ async fn progress_in_events_alone_is_heard(ctx: Ctx) {
     assert!(!told.is_empty() && told[0].is_some() && told.is_sorted(), "{told:?}");
     copy.delete().await.unwrap();
     volume.delete().await.unwrap();
+}
+
+async fn every_mode_tells_how_far_it_is(ctx: Ctx) {
+    const LENGTH: u32 = 12_000_000;
+    // For three seconds at least, of which servers report each.
+    let mut pool = ctx.slow_pool().await;
+    let mut volume = ctx.new_volume(&pool, "v").await;
+    std::fs::write(ctx.content(&volume).join("noise"), noise(LENGTH)).unwrap();
+    let there = ctx.other().storage_pool(ctx.other_daemon().pools()[0].as_str());
+    for (mode, choose) in MODES {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&told);
+        let copy = choose(volume.copy_to_server(&there));
+        let copy = copy.with_progress(move |progress| noted.lock().unwrap().push(progress.clone()));
+        let mut copy = copy.await.unwrap_or_else(|error| panic!("{mode}: {error}"));
+        let told = told.lock().unwrap().clone();
+        let bytes: Vec<u64> = told.iter().map(|progress| progress.processed_bytes.unwrap()).collect();
+        // Nothing compresses the noise, and what goes around it is little.
+        let sum = u64::from(LENGTH);
+        let last = bytes.last().copied().unwrap_or_default();
+        assert!(bytes.is_sorted() && last > 1_000_000 && last < sum + sum / 10, "{mode}: {told:?}");
+        // Who relays sees the end too.
+        assert!(mode != "relay" || last >= sum, "{told:?}");
+        copy.delete().await.unwrap();
+    }
+    volume.delete().await.unwrap();
+    pool.delete().await.unwrap();
 }

@@ -60,13 +60,16 @@ impl Migration {
         let mut ends = std::pin::pin!(both(source, sink));
         let mut clock = time::interval(TELL_EVERY);
         // The wires end with this function, in whichever way that ends.
-        poll_fn(|cx| {
+        let ended = poll_fn(|cx| {
             while clock.poll_tick(cx).is_ready() {
                 self.tell(passed.load(Ordering::Relaxed));
             }
             ends.as_mut().poll(cx)
         })
-        .await
+        .await;
+        // What took less than a second is told too.
+        self.tell(passed.load(Ordering::Relaxed));
+        ended
     }
 
     fn tell(&self, bytes: u64) {

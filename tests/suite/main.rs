@@ -25,6 +25,7 @@ mod isos;
 mod lists;
 mod meddling;
 mod migration;
+mod moves;
 mod names;
 mod no_buckets;
 mod operations;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         ("upgrade", upgrade::CASES),
         ("defects", defects::CASES),
         ("migration", migration::CASES),
+        ("moves", moves::CASES),
         ("snapshots", snapshots::CASES),
         ("backups", backups::CASES),
         ("uploads", uploads::CASES),

@@ -1,4 +1,5 @@
-//! A transport that meddles with one kind of request of a client: something happens right before it.
+//! A transport that meddles with one kind of request of a client: something happens right before it, or a part is
+//! missing in its answers.
 
 use std::{
     future::Future,
@@ -8,6 +9,7 @@ use std::{
     },
 };
 
+use http::header;
 use lxd_storage::{
     Client,
     transport::{
@@ -15,14 +17,21 @@ use lxd_storage::{
         http::{Request, Response},
     },
 };
+use serde_json::Value;
 
 type Deed = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+type Rewrite = Box<dyn Fn(&mut Value) + Send + Sync>;
 
 pub(crate) struct Meddler {
     inner: HttpTransport,
     line: String,
-    deed: Mutex<Option<Deed>>,
+    how: How,
     met: Met,
+}
+
+enum How {
+    Before(Mutex<Option<Deed>>),
+    Rewriting(Rewrite),
 }
 
 /// How many requests of that kind there were.
@@ -46,9 +55,21 @@ impl Meddler {
         F: Future<Output = ()> + Send + 'static,
     {
         let deed: Deed = Box::new(move || Box::pin(deed()));
+        Self::client(inner, line, How::Before(Mutex::new(Some(deed))))
+    }
+
+    /// What the answers to `METHOD path` hold is changed on its way.
+    pub(crate) fn rewriting(
+        inner: HttpTransport,
+        line: String,
+        rewrite: impl Fn(&mut Value) + Send + Sync + 'static,
+    ) -> (Client, Met) {
+        Self::client(inner, line, How::Rewriting(Box::new(rewrite)))
+    }
+
+    fn client(inner: HttpTransport, line: String, how: How) -> (Client, Met) {
         let met = Met::default();
-        let deed = Mutex::new(Some(deed));
-        (Client::new(Self { inner, line, deed, met: met.clone() }), met)
+        (Client::new(Self { inner, line, how, met: met.clone() }), met)
     }
 
     async fn meddle(
@@ -60,11 +81,22 @@ impl Meddler {
             return self.inner.send_within(request, limits).await;
         }
         self.met.0.fetch_add(1, Ordering::SeqCst);
-        let deed = self.deed.lock().unwrap().take();
-        if let Some(deed) = deed {
-            deed().await;
+        match &self.how {
+            How::Before(deed) => {
+                let deed = deed.lock().unwrap().take();
+                if let Some(deed) = deed {
+                    deed().await;
+                }
+                self.inner.send_within(request, limits).await
+            }
+            How::Rewriting(rewrite) => {
+                let (mut head, body) = self.inner.send_within(request, limits).await?.into_parts();
+                let mut answer: Value = serde_json::from_slice(&body.collect(1 << 20).await?).unwrap();
+                rewrite(&mut answer["metadata"]);
+                head.headers.remove(header::CONTENT_LENGTH);
+                Ok(Response::from_parts(head, Body::from(answer.to_string())))
+            }
         }
-        self.inner.send_within(request, limits).await
     }
 }
 

@@ -211,6 +211,8 @@ async fn a_volume_moves_to_another_member(ctx: Ctx) {
         // From where it is now, which nobody has to say.
         let copy = pool.volume(VolumeType::Custom, volume.name()).copy_to_member("member2").await.unwrap();
         assert_eq!(copy.location(), "member2");
+        let there = ctx.lab.daemon(Slot::Member2).unwrap().volume_path(pool.name(), "default", volume.name());
+        assert_eq!(contents(&there), before);
         let error = moved.copy_to_member("member2").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         for found in volume.locate().await.unwrap() {

@@ -24,6 +24,7 @@ cases![
     snapshots_come_along_or_stay,
     a_snapshot_becomes_a_volume,
     a_refresh_brings_a_copy_up_to_date,
+    a_refresh_can_leave_out_what_is_older,
     a_copy_goes_into_another_project,
     what_cannot_be_copied_is_refused,
     a_source_that_says_too_little_is_refused,
@@ -120,16 +121,43 @@ async fn a_refresh_brings_a_copy_up_to_date(ctx: Ctx) {
     assert_eq!(contents(&ctx.content(&volume)), contents(&ctx.content(&copy)));
     assert_eq!(names(&copy).await, ["one", "two"]);
 
-    let older = volume.copy_to(CopyTo::name(copy.name()).exclude_older()).await;
-    if ctx.client.server().await.unwrap().api_extensions.has("custom_volume_refresh_exclude_older_snapshots")
-    {
-        older.unwrap();
-    } else {
-        let missing = older.unwrap_err();
-        assert_eq!(missing.extension(), Some("custom_volume_refresh_exclude_older_snapshots"));
-    }
     copy.delete().await.unwrap();
     volume.delete().await.unwrap();
+}
+
+async fn a_refresh_can_leave_out_what_is_older(ctx: Ctx) {
+    let extension = "custom_volume_refresh_exclude_older_snapshots";
+    for pool in ctx.ready_pools() {
+        let mut volume = filled(&ctx, &pool).await;
+        for name in ["one", "two"] {
+            snapshot(&volume, name).await;
+        }
+        if !ctx.has(extension).await {
+            let missing = volume.copy_to(CopyTo::name(ctx.name("copy")).exclude_older()).await.unwrap_err();
+            assert_eq!(missing.extension(), Some(extension));
+            volume.delete().await.unwrap();
+            continue;
+        }
+        let (all, newer) = (CopyTo::name(ctx.name("all")), CopyTo::name(ctx.name("newer")));
+        let mut copies =
+            [volume.copy_to(all.clone()).await.unwrap(), volume.copy_to(newer.clone()).await.unwrap()];
+        for copy in &copies {
+            copy.snapshot("one").delete().await.unwrap();
+        }
+        snapshot(&volume, "three").await;
+        fs::write(ctx.content(&volume).join("later"), b"later").unwrap();
+        volume.copy_to(all.refresh()).await.unwrap();
+        volume.copy_to(newer.exclude_older()).await.unwrap();
+        let mut found = names(&copies[0]).await;
+        found.sort();
+        assert_eq!(found, ["one", "three", "two"], "a plain refresh brings back what the copy lost");
+        assert_eq!(names(&copies[1]).await, ["two", "three"], "\"one\" is older than what the copy has");
+        for copy in &mut copies {
+            assert_eq!(contents(&ctx.content(copy)), contents(&ctx.content(&volume)));
+            copy.delete().await.unwrap();
+        }
+        volume.delete().await.unwrap();
+    }
 }
 
 async fn a_copy_goes_into_another_project(ctx: Ctx) {

@@ -21,6 +21,7 @@ use crate::{
 cases![
     every_mode_brings_everything,
     a_refresh_sends_what_is_new,
+    a_refresh_can_leave_out_what_is_older,
     a_snapshot_becomes_a_volume_elsewhere,
     a_snapshot_is_not_renamed_instead,
     a_relay_needs_nobody_to_listen,
@@ -76,11 +77,15 @@ async fn a_block_volume_too(ctx: Ctx) {
     let mut volume = here.volumes().create(post.with_size(Size::mib(8))).await.unwrap();
     let noise: Vec<u8> = (0..8_u32 << 20).map(|i| (i.wrapping_mul(2_246_822_519) >> 11) as u8).collect();
     fs::write(ctx.content(&volume).join("root.img"), &noise).unwrap();
-    let mut copy = volume.copy_to_server(there).await.unwrap();
-    assert_eq!(*copy.content_type(), ContentType::Block);
-    assert_eq!(copy.config().size("size").unwrap(), Some(Size::mib(8)));
-    assert!(fs::read(content_there(&ctx, &copy).join("root.img")).unwrap() == noise, "the bytes differ");
-    copy.delete().await.unwrap();
+    for (mode, choose) in MODES {
+        let copy = choose(volume.copy_to_server(there)).await;
+        let mut copy = copy.unwrap_or_else(|error| panic!("{mode}: {error}"));
+        assert_eq!(*copy.content_type(), ContentType::Block);
+        assert_eq!(copy.config().size("size").unwrap(), Some(Size::mib(8)));
+        let arrived = fs::read(content_there(&ctx, &copy).join("root.img")).unwrap();
+        assert!(arrived == noise, "{mode}: the bytes differ");
+        copy.delete().await.unwrap();
+    }
     volume.delete().await.unwrap();
 }
 
@@ -273,6 +278,35 @@ async fn a_refresh_sends_what_is_new(ctx: Ctx) {
             copy.delete().await.unwrap();
             volume.delete().await.unwrap();
         }
+    }
+}
+
+async fn a_refresh_can_leave_out_what_is_older(ctx: Ctx) {
+    let extension = "custom_volume_refresh_exclude_older_snapshots";
+    let (here, there) = (&ctx.ready_pools()[0], &pools_there(&ctx)[0]);
+    for (mode, choose) in MODES {
+        let mut volume = ctx.new_volume(here, mode).await;
+        fill(&ctx.content(&volume));
+        for name in ["one", "two"] {
+            snapshot(&ctx, &volume, name).await;
+        }
+        let refresh = || choose(volume.copy_to_server(there).exclude_older());
+        if !ctx.has(extension).await {
+            assert_eq!(refresh().await.unwrap_err().extension(), Some(extension));
+            volume.delete().await.unwrap();
+            continue;
+        }
+        let mut copy = choose(volume.copy_to_server(there)).await.unwrap();
+        copy.snapshot("one").delete().await.unwrap();
+        fs::write(ctx.content(&volume).join("later"), b"later").unwrap();
+        snapshot(&ctx, &volume, "three").await;
+        refresh().await.unwrap_or_else(|error| panic!("{mode}: {error}"));
+        let snapshots = copy.snapshots().all().await.unwrap();
+        let names: Vec<&str> = snapshots.iter().map(|snapshot| snapshot.name()).collect();
+        assert_eq!(names, ["two", "three"], "{mode}: \"one\" is older than what the copy has");
+        assert_eq!(contents(&content_there(&ctx, &copy)), contents(&ctx.content(&volume)), "{mode}");
+        copy.delete().await.unwrap();
+        volume.delete().await.unwrap();
     }
 }
 

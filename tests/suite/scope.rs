@@ -8,7 +8,10 @@ use lxd_storage::{
 };
 use serde_json::{Value, json};
 
-use crate::ctx::{Ctx, cases};
+use crate::{
+    content::{contents, fill},
+    ctx::{Ctx, cases},
+};
 
 cases![
     a_project_has_volumes_of_its_own,
@@ -68,9 +71,12 @@ async fn a_volume_moves_to_another_project(ctx: Ctx) {
     let project = new_project(&ctx).await;
     for pool in ctx.ready_pools() {
         let mut volume = ctx.new_volume(&pool, "v").await;
+        fill(&ctx.content(&volume));
+        let before = contents(&ctx.content(&volume));
         volume.move_to(MoveTo::project(&*project)).await.unwrap();
         assert_eq!((volume.project(), volume.client().project()), (&*project, Some(&*project)));
         assert!(!pool.volumes().exists(VolumeType::Custom, volume.name()).await.unwrap());
+        assert_eq!(contents(&ctx.daemon().volume_path(pool.name(), &project, volume.name())), before);
         volume.delete().await.unwrap();
     }
     delete_project(&ctx, &project).await;

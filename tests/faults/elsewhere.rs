@@ -248,3 +248,54 @@ async fn the_volume_of_a_machine_is_read_and_belongs_to_it() {
     }
     assert_eq!(script.seen().len(), before);
 }
+
+#[tokio::test]
+async fn project_and_member_go_along_there_too() {
+    let script = Script::start(|request| match request {
+        "GET /1.0" => extensions(&[
+            "projects",
+            "clustering",
+            "import_custom_volume_tar",
+            "custom_volume_backup",
+            "backup_metadata_version",
+            "storage_volumes_rebuild",
+            "storage_volumes_all",
+        ]),
+        list if list.starts_with("GET /1.0/storage-volumes") => sync("[]"),
+        get if get.starts_with("GET ") => absent(),
+        _ => done(&json!({})),
+    });
+    let client = script.client().with_project("blue").with_target("n2");
+    let there = client.storage_pool("p").volume(VolumeType::Custom, "v");
+    there.rebuild().await.unwrap();
+    // Neither of these can be read back here.
+    let post = StorageVolumeBackupsPost::new("b").with_metadata_version(2);
+    assert!(there.backups().create(post).await.unwrap_err().is_not_found());
+    let tarball = Upload::from(vec![0x1f, 0x8b, 8, 0]);
+    assert!(there.pool().volumes().import_tar(tarball, "w").await.unwrap_err().is_not_found());
+    assert!(client.volumes().all().await.unwrap().is_empty());
+    for request in [
+        format!("POST {VOLUME}/rebuild?project=blue&target=n2"),
+        format!("POST {VOLUME}/backups?project=blue&target=n2"),
+        "POST /1.0/storage-pools/p/volumes/custom?project=blue&target=n2".to_owned(),
+        "GET /1.0/storage-volumes?recursion=1&project=blue&target=n2".to_owned(),
+    ] {
+        script.sent(&request);
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_emptied_says_why() {
+    let script = Script::start(|request| match request {
+        "GET /1.0" => extensions(&["storage_volumes_rebuild"]),
+        _ => script::json(
+            "400 Bad Request",
+            r#"{"type":"error","error_code":400,"error":"The custom volume is currently in use"}"#,
+        ),
+    });
+    assert!(volume(&script).rebuild().await.unwrap_err().is_in_use());
+    let before = script.seen().len();
+    let container = script.client().storage_pool("p").volume(VolumeType::Container, "c");
+    assert_eq!(container.rebuild().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(script.seen().len(), before);
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod answers;
+mod bitmaps;
 mod downloads;
 mod dropped;
 mod edits;
@@ -11,6 +12,7 @@ mod events;
 mod folders;
 mod members;
 mod newer;
+mod newest_buckets;
 mod progress;
 mod replacing;
 mod script;

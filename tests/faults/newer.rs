@@ -17,9 +17,9 @@ use lxd_storage::{
 
 use crate::script::{Reply, Script, json, sync};
 
-const ID: &str = "b0a7b7d6-8b5c-4e06-8f29-2c2c9ee0a0b1";
+pub(crate) const ID: &str = "b0a7b7d6-8b5c-4e06-8f29-2c2c9ee0a0b1";
 
-fn accepted() -> Reply {
+pub(crate) fn accepted() -> Reply {
     operation_answer("202 Accepted", "async", 103, "")
 }
 
@@ -34,14 +34,14 @@ fn operation_answer(status: &str, answer_type: &str, code: u16, err: &str) -> Re
 }
 
 /// How this server's `/wait` answers.
-fn wait_failed(code: u16, text: &str) -> Reply {
+pub(crate) fn wait_failed(code: u16, text: &str) -> Reply {
     json(
         "200 OK",
         &format!(r#"{{"type":"error","status":"","error_code":{code},"error":"{text}","metadata":null}}"#),
     )
 }
 
-fn is_wait(request: &str) -> bool {
+pub(crate) fn is_wait(request: &str) -> bool {
     request.starts_with(&format!("GET /1.0/operations/{ID}/wait?timeout="))
 }
 

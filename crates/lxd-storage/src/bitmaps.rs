@@ -59,7 +59,7 @@ impl Bitmaps {
     /// One bitmap (`GET .../bitmaps/<bitmap>`).
     ///
     /// # Errors
-    /// [`UnsupportedExtension`](crate::ErrorKind::UnsupportedExtension); see [`Bitmaps`].
+    /// [`NotFound`](crate::ErrorKind::NotFound); [`UnsupportedExtension`](crate::ErrorKind::UnsupportedExtension); see [`Bitmaps`].
     pub async fn get(&self, name: &str) -> Result<StorageVolumeBitmap, Error> {
         let client = self.volume.client();
         let route = self.one(name).map(|route| client.scoped(route));

@@ -18,6 +18,8 @@ fn kind(method: &Method, path: &str, code: u16, text: &str) -> ErrorKind {
         400 | 423 if says_in_use(text) => ErrorKind::InUse,
         400.. if says_limit(text) => ErrorKind::LimitReached,
         500 if says_no_space(text) => ErrorKind::NoSpace,
+        // Incus calls the request for a bitmap that isn't there a bad one.
+        400 if *method == Method::GET && says_not_found(text) && is_of_a_bitmap(path) => ErrorKind::NotFound,
         400 => ErrorKind::InvalidInput,
         401 | 403 => ErrorKind::Forbidden,
         404 => ErrorKind::NotFound,
@@ -75,6 +77,10 @@ fn says_taken_in_database(text: &str) -> bool {
     text.contains("UNIQUE constraint failed")
 }
 
+fn is_of_a_bitmap(path: &str) -> bool {
+    path_without_query(path).rsplit('/').nth(1) == Some("bitmaps")
+}
+
 fn path_without_query(path: &str) -> &str {
     path.split_once('?').map_or(path, |(path, _)| path)
 }
@@ -94,6 +100,9 @@ mod tests {
             ErrorKind::InUse
         );
         assert_eq!(kind(&Method::PUT, "/x", 400, "Invalid option"), ErrorKind::InvalidInput);
+        let gone = |path| kind(&Method::GET, path, 400, "Bitmap \"b\" not found");
+        assert_eq!(gone("/v/bitmaps/b?project=x"), ErrorKind::NotFound);
+        assert_eq!(gone("/v/bitmaps"), ErrorKind::InvalidInput);
         let limit = "Reached maximum aggregate value \"1GiB\" for \"limits.disk\" in project \"p\"";
         assert_eq!(kind(&Method::POST, "/x", 500, limit), ErrorKind::LimitReached);
         assert_eq!(kind(&Method::POST, "/x", 500, "write f: No space left on device"), ErrorKind::NoSpace);

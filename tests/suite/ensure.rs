@@ -1,5 +1,12 @@
 //! Pools and volumes as they are wanted.
 
+use std::{
+    future::IntoFuture,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
 use lxd_storage::{
     Drift, ErrorKind,
     types::{ContentType, Patch, Size, StoragePoolsPost, StorageVolumesPost, VolumeType},
@@ -16,6 +23,7 @@ cases![
     many_at_once_make_one_volume,
     edits_of_others_survive,
     a_pool_is_kept_as_it_is_wanted,
+    a_device_stays_the_source_of_its_pool,
     keys_of_members_are_kept_on_each,
     absence_is_ensured_too,
 ];
@@ -201,6 +209,90 @@ async fn a_pool_is_kept_as_it_is_wanted(ctx: Ctx) {
     assert_eq!(again.changes.len(), 1, "{:?}", again.changes);
     assert_eq!(again.object.config().text("rsync.bwlimit"), Some("10MB"));
     made.object.delete().await.unwrap();
+}
+
+/// A file as a block device, and the link that udev makes for the file system on it, which servers look for.
+struct Disk {
+    file: PathBuf,
+    device: String,
+    link: Option<PathBuf>,
+}
+
+/// What a command prints, if it succeeds.
+fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
+}
+
+impl Disk {
+    fn new(file: PathBuf) -> Option<Self> {
+        std::fs::File::create(&file).unwrap().set_len(256 << 20).unwrap();
+        match output("losetup", &["--find", "--show", file.to_str().unwrap()]) {
+            Some(device) => Some(Self { file, device, link: None }),
+            None => {
+                std::fs::remove_file(file).unwrap();
+                None
+            }
+        }
+    }
+
+    /// Makes the link as soon as there is a file system, if udev isn't here to do so.
+    async fn name(&mut self) {
+        let by_uuid = Path::new("/dev/disk/by-uuid");
+        for _ in 0..200 {
+            if let Some(uuid) = output("blkid", &["-p", "-o", "value", "-s", "UUID", &self.device])
+                && !uuid.is_empty()
+            {
+                let link = by_uuid.join(uuid);
+                if link.exists() {
+                    return;
+                }
+                // Another case may take the folder away in between.
+                let made = std::fs::create_dir_all(by_uuid)
+                    .and_then(|()| std::os::unix::fs::symlink(&self.device, &link));
+                if made.is_ok() {
+                    self.link = Some(link);
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Some(link) = &self.link {
+            let _ = std::fs::remove_file(link);
+            // Only where they are empty, and so were made here.
+            let _ = link.ancestors().skip(1).take(2).try_for_each(std::fs::remove_dir);
+        }
+        output("losetup", &["--detach", &self.device]);
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
+
+async fn a_device_stays_the_source_of_its_pool(ctx: Ctx) {
+    if ctx.is_cluster() || ctx.daemon().pools().len() < 2 {
+        return;
+    }
+    let file = std::env::temp_dir().join(format!("lxdrs-disk-{}", ctx.name("d")));
+    let Some(mut disk) = Disk::new(file) else {
+        return eprintln!("SKIPPED: a_device_stays_the_source_of_its_pool needs a loop device");
+    };
+    let wanted = StoragePoolsPost::new(ctx.name("p"), "btrfs").with_config("source", &disk.device);
+    let ensure = || ctx.client.storage_pools().ensure(wanted.clone()).into_future();
+    let (made, ()) = tokio::join!(ensure(), disk.name());
+    let mut pool = made.unwrap().object;
+    assert_eq!(pool.config().text("volatile.initial_source"), Some(&*disk.device));
+    assert_ne!(pool.config().text("source"), Some(&*disk.device), "the server has put the UUID there");
+    let again = ensure().await;
+    let elsewhere = wanted.clone().with_config("source", "/dev/elsewhere");
+    let refused = ctx.client.storage_pools().ensure(elsewhere).await;
+    // Before anything can fail here, so that the device is free.
+    pool.delete().await.unwrap();
+    assert!(!again.unwrap().is_changed());
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 async fn keys_of_members_are_kept_on_each(ctx: Ctx) {

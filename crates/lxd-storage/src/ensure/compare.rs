@@ -103,6 +103,11 @@ fn same(name: &str, key: Option<&'static Key>, is: &Config, wanted: &Config) -> 
     if is.text(name).unwrap_or_default() == wanted.text(name).unwrap_or_default() {
         return true;
     }
+    // Servers put the UUID of a disk, or the name of what they made on it, in place of the device that was given.
+    let given = if name == "source" { is.text("volatile.initial_source") } else { None };
+    if given.is_some() && given == wanted.text(name) {
+        return true;
+    }
     match key.map(|key| key.kind) {
         Some(Kind::Size) => {
             matches!((is.size(name), wanted.size(name)), (Ok(is), Ok(wanted)) if is == wanted)
@@ -187,6 +192,32 @@ mod tests {
         assert_eq!(changes(&[("user.b", "")], &is, &Options::default()), Ok(vec![]));
         let found = changes(&[("user.a", "")], &is, &Options::default()).unwrap();
         assert_eq!(found, [r#"key "user.a" is "1GiB", wanted unset"#]);
+    }
+
+    #[test]
+    fn a_source_is_also_what_was_given_at_first() {
+        struct Pool;
+
+        impl Keys for Pool {
+            fn key(&self, name: &str) -> Option<&'static Key> {
+                drivers::find("btrfs")?.pool_key(name)
+            }
+
+            fn inherited(&self, _name: &str) -> Option<&str> {
+                None
+            }
+        }
+
+        // As LXD and Incus tell it where udev names disks by their UUIDs.
+        let is = of(&[
+            ("source", "38f4a62a-0461-423d-93e8-3c14a37a1e2d"),
+            ("volatile.initial_source", "/dev/loop8"),
+        ]);
+        let drift = |source: &str| config(&of(&[("source", source)]), &is, &Pool, None, &Options::default());
+        assert_eq!(drift("/dev/loop8").unwrap(), []);
+        assert_eq!(drift("38f4a62a-0461-423d-93e8-3c14a37a1e2d").unwrap(), []);
+        assert!(drift("/dev/loop9").unwrap_err().to_string().contains("/dev/loop9"));
+        assert!(drift("").unwrap_err().to_string().contains("source"));
     }
 
     #[test]

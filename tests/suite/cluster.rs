@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::Method;
 use lxd_storage::{
     ErrorKind,
-    types::{Config, PoolStatus, StoragePoolsPost, StorageVolumesPost, VolumeType},
+    types::{Config, Patch, PoolStatus, StoragePoolsPost, StorageVolumePut, StorageVolumesPost, VolumeType},
 };
 use lxd_tests::Slot;
 
@@ -24,6 +24,7 @@ cases![
     volumes_are_found_where_they_are,
     a_volume_moves_to_another_member,
     a_listed_volume_is_edited_on_its_own_member,
+    a_volume_that_was_read_is_edited_where_it_was_found,
 ];
 
 const MEMBERS: [&str; 3] = ["member1", "member2", "member3"];
@@ -238,5 +239,44 @@ async fn a_listed_volume_is_edited_on_its_own_member(ctx: Ctx) {
         twin.config_mut().set("user.on", "1");
         twin.save().await.unwrap();
         twin.delete().await.unwrap();
+    }
+}
+
+async fn a_volume_that_was_read_is_edited_where_it_was_found(ctx: Ctx) {
+    if !ctx.is_cluster() {
+        return;
+    }
+    for pool in ctx.ready_pools() {
+        let twin = |member: &str| {
+            let post = StorageVolumesPost::new(ctx.name("v")).with_description(member);
+            pool.with_target(member).volumes().create(post)
+        };
+        let edit = |put: &mut StorageVolumePut, value: &str| {
+            put.config.set("user.edited", value);
+        };
+        twin("member2").await.unwrap();
+        let handle = pool.volume(VolumeType::Custom, ctx.name("v"));
+        let mut read = handle.get().await.unwrap();
+        let mut edited = handle.edit(|put| edit(put, "1")).await.unwrap();
+        assert_eq!((read.client().target(), edited.client().target()), (Some("member2"), Some("member2")));
+        read.sync().await.unwrap();
+        // From here on the name alone says too little.
+        let mut other = twin("member3").await.unwrap();
+        handle.get().await.unwrap_err();
+
+        read.config_mut().set("user.saved", "1");
+        read.save().await.unwrap();
+        read.patch(&Patch::new().with_config("user.patched", "1")).await.unwrap();
+        edited.edit(|put| edit(put, "2")).await.unwrap();
+        edited.sync().await.unwrap();
+        for (key, value) in [("user.saved", "1"), ("user.patched", "1"), ("user.edited", "2")] {
+            assert_eq!(edited.config().text(key), Some(value));
+        }
+        read.rename(ctx.name("renamed")).await.unwrap();
+        assert_eq!((read.location(), read.description()), ("member2", "member2"));
+        other.sync().await.unwrap();
+        assert!(other.config().text("user.saved").is_none() && other.location() == "member3");
+        read.delete().await.unwrap();
+        other.delete().await.unwrap();
     }
 }

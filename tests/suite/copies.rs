@@ -186,11 +186,13 @@ async fn a_copy_goes_into_another_project(ctx: Ctx) {
 async fn what_cannot_be_copied_is_refused(ctx: Ctx) {
     let pool = &ctx.ready_pools()[0];
     let mut volume = ctx.new_volume(pool, "v").await;
+    // Which doesn't know the member that it is on.
+    let handle = pool.volume(VolumeType::Custom, volume.name());
     ctx.sent.take();
     for destination in
         [CopyTo::name(volume.name()), CopyTo::pool(pool.name()), CopyTo::name("a/b"), CopyTo::member("m")]
     {
-        let error = volume.copy_to(destination).await.unwrap_err();
+        let error = handle.copy_to(destination).await.unwrap_err();
         assert_eq!((error.kind(), error.request_reached_server()), (ErrorKind::InvalidInput, Reached::No));
     }
     let container = pool.volume(VolumeType::Container, "c");

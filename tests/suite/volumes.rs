@@ -208,12 +208,15 @@ async fn put_and_patch_read_back(ctx: Ctx) {
 async fn raw_put_and_raw_patch_do_not_read_back(ctx: Ctx) {
     let pool = ctx.ready_pools().remove(0);
     let mut volume = ctx.new_volume(&pool, "v").await;
+    // A member is said only to a server that knows of such.
+    ctx.client.server().await.unwrap();
     ctx.sent.take();
     let mut put = volume.object().to_put();
     put.description = "raw".to_owned();
     volume.raw_put(&put).await.unwrap();
     volume.raw_patch(&Patch::new().with_config("user.k", "v")).await.unwrap();
-    let path = format!("/1.0/storage-pools/{}/volumes/custom/{}", pool.name(), volume.name());
+    let at = if ctx.is_cluster() { "?target=member1" } else { "" };
+    let path = format!("/1.0/storage-pools/{}/volumes/custom/{}{at}", pool.name(), volume.name());
     assert_eq!(ctx.sent.take(), [format!("PUT {path}"), format!("PATCH {path}")]);
     assert_eq!(volume.description(), "");
     volume.sync().await.unwrap();

@@ -46,8 +46,9 @@ impl CopyTo {
     }
 
     /// Another cluster member, under the same name in the same pool. Needs the API extension
-    /// `cluster_internal_custom_volume_copy`, and a source handle that says on which member it is
-    /// ([`VolumeHandle::with_target`]). [`VolumeHandle::copy_to_member`] does it on every server with clusters.
+    /// `cluster_internal_custom_volume_copy`, and a source that says on which member it is: one that was read, or a
+    /// handle [`with_target`](VolumeHandle::with_target). [`VolumeHandle::copy_to_member`] does it on every server with
+    /// clusters.
     pub fn member(member: impl AsRef<str>) -> Self {
         Self { member: Some(member.as_ref().into()), ..Self::default() }
     }

@@ -57,6 +57,11 @@ pub(crate) trait Address: Clone {
         Self::config(then) == Self::config(now) && Self::description(then) == Self::description(now)
     }
 
+    /// The address to stay at once the object was found: a name can come to be on several members of a cluster.
+    fn found(&self, _object: &Self::Object) -> Self {
+        self.clone()
+    }
+
     fn scoped(&self) -> Result<Route, Error> {
         self.path().map(|route| self.server().scoped(route))
     }
@@ -139,7 +144,8 @@ pub(crate) trait Address: Clone {
         let mut put = before.clone();
         change(&mut put);
         if put != before {
-            local.put_in_turn(self, &put).await?;
+            let address = self.found(&local.object);
+            local.put_in_turn(&address, &put).await?;
             races.confirm(&before, &put, &Self::to_put(&local.object), Self::ONE_WAY)?;
         }
         Ok(local)
@@ -149,14 +155,15 @@ pub(crate) trait Address: Clone {
     async fn patch_once(&self, patch: &Patch, races: &mut Races) -> Result<Local<Self>, Error> {
         self.takes(&Method::PATCH)?;
         let then = self.read().await?;
+        let address = self.found(&then.object);
         let mut whole = patch.clone();
         whole.description.get_or_insert_with(|| Self::description(&then.object).to_owned());
-        let change = self.change_some(&whole);
+        let change = address.change_some(&whole);
         match then.etag() {
             Some(etag) => change.if_match(&etag).await?,
             None => change.await?,
         }
-        let now = self.read().await.map_err(doubt::after)?;
+        let now = address.read().await.map_err(doubt::after)?;
         let (before, after) = (Self::to_put(&then.object), Self::to_put(&now.object));
         races.confirm_patch(
             &before,

@@ -103,12 +103,19 @@ impl VolumeHandle {
         Self { pool: self.pool.with_target(member), ..self.clone() }
     }
 
-    /// Reads the volume (`GET .../volumes/<type>/<name>`).
+    /// Reads the volume (`GET .../volumes/<type>/<name>`). In a cluster a volume of a local driver stays on the member
+    /// that it was found on: what is done with the [`Volume`] is done there.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound).
+    /// [`NotFound`](crate::ErrorKind::NotFound); [`Server`](crate::ErrorKind::Server) where several members of a
+    /// cluster have a volume of this name and none is said ([`with_target`](Self::with_target),
+    /// [`locate`](Self::locate)).
     pub async fn get(&self) -> Result<Volume, Error> {
-        Ok(Volume { local: self.read().await?, handle: self.clone() })
+        Ok(self.held(self.read().await?))
+    }
+
+    fn held(&self, local: Local<Self>) -> Volume {
+        Volume { handle: self.found(local.object()), local }
     }
 
     /// Whether the volume exists. Only [`NotFound`](crate::ErrorKind::NotFound) counts as no.
@@ -231,7 +238,7 @@ impl VolumeHandle {
     /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) after losing a great many races; those of
     /// reading and writing.
     pub async fn edit(&self, change: impl FnMut(&mut StorageVolumePut) + Send) -> Result<Volume, Error> {
-        Ok(Volume { local: self.edit_until_won(change).await?, handle: self.clone() })
+        Ok(self.held(self.edit_until_won(change).await?))
     }
 
     /// The snapshots of the volume.
@@ -309,6 +316,14 @@ impl Address for VolumeHandle {
         format!("volume {:?} in pool {:?}", self.name, self.pool.name())
     }
 
+    fn found(&self, object: &StorageVolume) -> Self {
+        // Elsewhere than in a cluster, and for drivers that all members share, the place is "none" or empty.
+        match &*object.location {
+            "" | "none" => self.clone(),
+            member => self.with_target(member),
+        }
+    }
+
     fn takes(&self, method: &Method) -> Result<(), Error> {
         self.takes_method(method)
     }
@@ -366,13 +381,8 @@ pub struct Volume {
 
 impl Volume {
     pub(crate) fn from_list(pool: &PoolHandle, object: StorageVolume) -> Self {
-        // In a cluster a local volume is found on its own member only; elsewhere the place is "none" or empty.
-        let pool = match &*object.location {
-            "" | "none" => pool.clone(),
-            member => pool.with_target(member),
-        };
-        let handle = VolumeHandle::new(pool, object.volume_type.clone(), object.name.as_str().into());
-        Self { handle, local: Local::listed(object) }
+        let handle = VolumeHandle::new(pool.clone(), object.volume_type.clone(), object.name.as_str().into());
+        handle.held(Local::listed(object))
     }
 
     /// The whole object as it was read or edited, with the fields that this crate doesn't know.

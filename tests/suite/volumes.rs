@@ -20,6 +20,7 @@ cases![
     save_keeps_the_description,
     put_and_patch_read_back,
     raw_put_and_raw_patch_do_not_read_back,
+    a_block_volume_does_not_shrink,
     a_lost_update_is_its_own_error,
     a_lost_update_of_a_listed_volume_is_found_too,
     resize,
@@ -202,6 +203,46 @@ async fn put_and_patch_read_back(ctx: Ctx) {
         assert_eq!((volume.description(), volume.config().text("user.c")), ("e", Some("3")));
         assert_eq!(volume.object(), volume.get().await.unwrap().object());
         volume.delete().await.unwrap();
+    }
+}
+
+async fn a_block_volume_does_not_shrink(ctx: Ctx) {
+    for pool in ctx.ready_pools() {
+        let post = StorageVolumesPost::new(ctx.name("b")).with_content_type(ContentType::Block);
+        let mut volume = pool.volumes().create(post.clone().with_size(Size::mib(16))).await.unwrap();
+        ctx.sent.take();
+        let mut put = volume.object().to_put();
+        put.config.set("size", Size::mib(8));
+        let patch = Patch::new().with_config("size", "8MiB");
+        let mut edited = volume.clone();
+        edited.config_mut().set("size", Size::mib(8));
+        let refused = [
+            edited.save().await.unwrap_err(),
+            volume.put(&put).await.unwrap_err(),
+            volume.patch(&patch).await.unwrap_err(),
+            volume.edit(|edited| edited.clone_from(&put)).await.unwrap_err(),
+            pool.volumes().ensure(post.clone().with_size(Size::mib(8))).await.unwrap_err(),
+            pool.volumes().ensure(post.with_size(Size::mib(8))).allow_shrinking().await.unwrap_err(),
+        ];
+        for error in refused {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+            assert!(error.to_string().contains("create a smaller one"), "{error}");
+        }
+        assert!(ctx.sent.take().iter().all(|request| request.starts_with("GET")));
+        // Servers agree, and what grows passes.
+        let error = volume.raw_patch(&patch).await.unwrap_err();
+        assert!(error.server_message().is_some(), "{error}");
+        volume.config_mut().set("size", Size::mib(32));
+        volume.save().await.unwrap();
+        assert_eq!(volume.config().size("size").unwrap(), Some(Size::mib(32)));
+        volume.delete().await.unwrap();
+
+        let post = StorageVolumesPost::new(ctx.name("f")).with_size(Size::mib(32));
+        let mut files = pool.volumes().create(post).await.unwrap();
+        files.config_mut().set("size", Size::mib(16));
+        files.save().await.unwrap();
+        assert_eq!(files.config().size("size").unwrap(), Some(Size::mib(16)));
+        files.delete().await.unwrap();
     }
 }
 

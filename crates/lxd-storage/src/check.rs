@@ -1,7 +1,7 @@
 //! What is refused before it is sent. Everything else is the server's to judge.
 
 use http::Uri;
-use lxd_types::{BackupTarget, BucketKeyRole, Config, drivers};
+use lxd_types::{BackupTarget, BucketKeyRole, Config, ContentType, StorageVolume, drivers};
 
 use crate::Error;
 
@@ -14,6 +14,24 @@ pub(crate) fn sizes(config: &Config) -> Result<(), Error> {
         config.size(key).map_err(|error| Error::invalid(error.to_string()))?;
     }
     Ok(())
+}
+
+/// Refuses to make a block volume smaller. No server does so, since it would cut off what is at its end; a filesystem
+/// can shrink on many drivers, of which the server knows best.
+pub(crate) fn keeps_its_length(now: &StorageVolume, config: &Config) -> Result<(), Error> {
+    if now.content_type != ContentType::Block {
+        return Ok(());
+    }
+    match (now.config.size("size"), config.size("size")) {
+        (Ok(Some(is)), Ok(Some(wanted))) if wanted < is && wanted.bytes() > 0 => {
+            Err(Error::invalid(format!(
+                "volume {:?} is a block volume of {is}, which cannot shrink to {wanted}; create a smaller one, bring the \
+             content there and delete this one",
+                now.name
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses an empty driver.
@@ -136,6 +154,31 @@ mod tests {
             let error = bucket_name(name).unwrap_err();
             assert!(error.to_string().contains(&format!("{name:?}")), "{error}");
         }
+    }
+
+    #[test]
+    fn block_volumes_only_grow() {
+        let of = |size: &str| [("size", size)].into_iter().collect::<Config>();
+        let mut now = StorageVolume::default();
+        now.config = of("2GiB");
+        for content_type in [ContentType::Filesystem, ContentType::Block] {
+            now.content_type = content_type;
+            for (size, shrinks) in [
+                ("1GiB", true),
+                ("2147483647", true),
+                ("2048MiB", false),
+                ("3GiB", false),
+                ("", false),
+                ("0", false),
+            ] {
+                let refused = keeps_its_length(&now, &of(size)).is_err();
+                assert_eq!(refused, shrinks && now.content_type == ContentType::Block, "{size}");
+            }
+            assert!(keeps_its_length(&now, &Config::new()).is_ok());
+        }
+        // The length that servers choose by themselves they don't tell.
+        now.config = Config::new();
+        assert!(keeps_its_length(&now, &of("1GiB")).is_ok());
     }
 
     #[test]

@@ -42,8 +42,8 @@ pub(crate) trait Address: Clone {
         check::sizes(Self::put_config(put))
     }
 
-    /// Refuses changes of keys of an object that keeps those that it has.
-    fn keys_may_change(&self, _object: &Self::Object) -> Result<(), Error> {
+    /// Refuses config that no server gives to an object that is like this.
+    fn takes_config(&self, _now: &Self::Object, _config: &Config) -> Result<(), Error> {
         Ok(())
     }
 
@@ -244,7 +244,7 @@ impl<A: Address> Local<A> {
         // What will be refused anyway needs no question before it.
         A::check(put)?;
         if A::put_config(put) != A::config(self.as_read()) {
-            address.keys_may_change(self.as_read())?;
+            address.takes_config(self.as_read(), A::put_config(put))?;
         }
         let etag = self.current_etag(address).await?;
         address.replace(put).if_match(&etag).await?;
@@ -255,7 +255,7 @@ impl<A: Address> Local<A> {
         self.alive(address)?;
         check::sizes(&patch.config)?;
         if !patch.config.is_empty() {
-            address.keys_may_change(self.as_read())?;
+            address.takes_config(self.as_read(), &patch.config)?;
         }
         let _turn = address.turn().await?;
         let mut races = Races::default();

@@ -10,7 +10,7 @@ use lxd_types::{
 
 use crate::{
     BackupHandle, Backups, Change, Client, ETag, Error, Export, Migration, MoveTo, PoolHandle,
-    SnapshotHandle, Snapshots, doubt,
+    SnapshotHandle, Snapshots, check, doubt,
     object::{Address, Local},
     route::{Route, check_name},
     snapshots::check_snapshot_name,
@@ -141,7 +141,8 @@ impl VolumeHandle {
     }
 
     /// Replaces description and config, and nothing else: no ETag, no reading back
-    /// (`PUT .../volumes/<type>/<name>`). What is missing in `put` is removed on the server.
+    /// (`PUT .../volumes/<type>/<name>`). What is missing in `put` is removed on the server, which alone judges whether a
+    /// smaller `size` will do.
     pub fn raw_put(&self, put: &StorageVolumePut) -> Change<()> {
         self.replace(put)
     }
@@ -235,8 +236,9 @@ impl VolumeHandle {
     /// its description: of two that other programs write at the same time the later one stays.
     ///
     /// # Errors
-    /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) after losing a great many races; those of
-    /// reading and writing.
+    /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) after losing a great many races;
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a smaller `size` of a block volume; those of reading and
+    /// writing.
     pub async fn edit(&self, change: impl FnMut(&mut StorageVolumePut) + Send) -> Result<Volume, Error> {
         Ok(self.held(self.edit_until_won(change).await?))
     }
@@ -328,8 +330,9 @@ impl Address for VolumeHandle {
         self.takes_method(method)
     }
 
-    fn keys_may_change(&self, object: &StorageVolume) -> Result<(), Error> {
-        self.content_takes_keys(&object.content_type)
+    fn takes_config(&self, now: &StorageVolume, config: &Config) -> Result<(), Error> {
+        self.content_takes_keys(&now.content_type)?;
+        check::keeps_its_length(now, config)
     }
 
     fn description(object: &StorageVolume) -> &str {
@@ -469,9 +472,13 @@ impl Volume {
     ///
     /// The ETag covers the config. A description that somebody else wrote since this volume was read is overwritten.
     ///
+    /// A `size` can grow. No server makes a block volume smaller, so that is refused here. A filesystem becomes smaller
+    /// where the driver can do so and what is in it fits; the server decides.
+    ///
     /// # Errors
     /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) if somebody changed the config since it was
-    /// read; the edits stay here, [`sync`](Self::sync) drops them.
+    /// read; the edits stay here, [`sync`](Self::sync) drops them. [`InvalidInput`](crate::ErrorKind::InvalidInput) for
+    /// a smaller `size` of a block volume, before anything is sent.
     pub async fn save(&mut self) -> Result<(), Error> {
         self.local.save(&self.handle).await
     }
@@ -487,7 +494,8 @@ impl Volume {
     /// Changes some keys and reads the volume anew (`PATCH`). The description stays unless the patch has one.
     ///
     /// # Errors
-    /// Those of reading and writing.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a smaller `size` of a block volume; those of reading and
+    /// writing.
     pub async fn patch(&mut self, patch: &Patch) -> Result<(), Error> {
         self.local.patch(&self.handle, patch).await
     }

@@ -70,7 +70,7 @@ impl EnsureVolume {
         self
     }
 
-    /// Lets the size become smaller, which can destroy data.
+    /// Lets the size become smaller, which can destroy data. A block volume never does.
     pub fn allow_shrinking(mut self) -> Self {
         self.options.may_shrink = true;
         self
@@ -107,6 +107,7 @@ impl EnsureVolume {
                 wanted.as_str()
             )));
         }
+        check::keeps_its_length(volume.object(), &self.wanted.config)?;
         Ok(Some(volume))
     }
 

@@ -237,17 +237,17 @@ mod tests {
             (ErrorKind::OperationFailed, Some(400), Some("disk full"))
         );
     }
+    /// In trouble for ever: nobody is there, or somebody who answers like this.
+    struct Trouble(Endpoint, Option<&'static str>);
 
-    /// Nobody is there.
-    struct Away(Endpoint);
-
-    impl Transport for Away {
+    impl Transport for Trouble {
         fn send(
             &self,
             _: http::Request<Body>,
         ) -> BoxFuture<'_, Result<http::Response<Body>, lxd_transport::Error>> {
-            let error = lxd_transport::Error::new(lxd_transport::ErrorKind::Connect, "nobody listens");
-            Box::pin(async { Err(error) })
+            let nobody = lxd_transport::Error::new(lxd_transport::ErrorKind::Connect, "nobody listens");
+            let response = self.1.map(|text| http::Response::builder().status(500).body(Body::from(text)));
+            Box::pin(async { response.and_then(Result::ok).ok_or(nobody) })
         }
 
         fn endpoint(&self) -> &Endpoint {
@@ -257,13 +257,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_that_is_out_of_sight_is_not_to_be_asked_for_again() {
-        let client = Client::new(Away(Endpoint::custom("test")));
+        let client = Client::new(Trouble(Endpoint::custom("test"), None));
         let begun = Instant::now();
         let error = wait(&client, operation(103, ""), None, None, &[]).await.unwrap_err();
         assert!((PATIENCE..PATIENCE + Duration::from_secs(5)).contains(&begun.elapsed()));
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Interrupted, Some("x")));
         // The last try reached nobody, but the request for the work had.
         assert!(!error.is_retry_safe(), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_in_lasting_trouble_is_quoted_without_secrets() {
+        let said = r#"{"type":"error","error_code":500,"error":"cannot sign with SKSKSK"}"#;
+        let client = Client::new(Trouble(Endpoint::custom("test"), Some(said)));
+        let error = wait(&client, operation(103, ""), None, None, &["SKSKSK".into()]).await.unwrap_err();
+        let text = format!("{error} {error:#} {error:?} {:?}", error.server_message());
+        assert!(text.contains("cannot sign with ***") && !text.contains("SKSKSK"), "{text}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod edits;
 mod elsewhere;
 mod events;
 mod folders;
+mod lost_backups;
 mod members;
 mod newer;
 mod newest_buckets;

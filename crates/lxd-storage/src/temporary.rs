@@ -29,11 +29,13 @@ pub(crate) struct Temporary<O: Packable> {
     pub(crate) backup: Kept<O>,
     pub(crate) packing: Option<JoinHandle<Result<(), Error>>>,
     armed: bool,
+    /// Whether it was asked for and the answer lost: it may come yet.
+    may_come: bool,
 }
 
 impl<O: Packable> Temporary<O> {
     pub(crate) fn new(backup: Kept<O>) -> Self {
-        Self { backup, packing: None, armed: true }
+        Self { backup, packing: None, armed: true, may_come: false }
     }
 
     /// Waits until it is packed.
@@ -47,6 +49,7 @@ impl<O: Packable> Temporary<O> {
                 // Where the server refused to begin there is nothing to remove.
                 let refused = error.operation().is_none() && error.server_message().is_some();
                 self.armed = !refused && error.request_reached_server() != Reached::No;
+                self.may_come = self.armed && error.operation().is_none();
                 Err(error)
             }
             Err(error) => {
@@ -58,7 +61,8 @@ impl<O: Packable> Temporary<O> {
     /// Removes it; gives its name if that is in vain.
     pub(crate) async fn remove(mut self) -> Result<(), (String, Error)> {
         self.armed = false;
-        remove(&self.backup).await.map_err(|error| (self.backup.name().to_owned(), error))
+        let removed = remove(&self.backup, self.may_come).await;
+        removed.map_err(|error| (self.backup.name().to_owned(), error))
     }
 
     /// Removes it after an error, unless there is nothing to remove; what fails then is added to the error.
@@ -82,29 +86,33 @@ impl<O: Packable> Drop for Temporary<O> {
         }
         // Without a runtime there is nobody to do it; then it expires.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (backup, packing) = (self.backup.clone(), self.packing.take());
+        let (backup, packing, may_come) = (self.backup.clone(), self.packing.take(), self.may_come);
         runtime.spawn(async move {
             if let Some(packing) = packing {
                 let _ = packing.await;
             }
-            if let Err(error) = remove(&backup).await {
+            if let Err(error) = remove(&backup, may_come).await {
                 tracing::warn!(backup = backup.name(), %error, "a temporary backup is left on the server for a day");
             }
         });
     }
 }
 
-async fn remove<O: Packable>(backup: &Kept<O>) -> Result<(), Error> {
+/// Deletes it. One that may come yet is looked for until the last try.
+async fn remove<O: Packable>(backup: &Kept<O>, may_come: bool) -> Result<(), Error> {
     let mut pause = Duration::from_millis(100);
     for _ in 1..REMOVALS {
         match backup.delete().await {
             Ok(()) => return Ok(()),
-            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) if error.is_not_found() && !may_come => return Ok(()),
             Err(_) => tokio::time::sleep(pause).await,
         }
         pause *= 2;
     }
-    backup.delete().await
+    match backup.delete().await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod begun;
 mod compare;
+mod ends;
 mod pull;
 mod push;
 mod relay;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lxd_types::{Operation, StorageVolumesPost};
 
-use super::{Migration, begun::Begun, push::both};
+use super::{Migration, begun::Begun, ends::both};
 use crate::{Error, ErrorKind};
 
 impl Migration {
@@ -23,7 +23,9 @@ impl Migration {
                 source.certificate = Some(certificate.clone());
                 source.operation = Some(operation_url(&address, &offer));
             }
-            let sent = async { both(source_end, self.watched(self.receive(&post, begun).await?)).await };
+            let sent = async {
+                both(source_end.wait(), self.watched(self.receive(&post, begun).await?).wait()).await
+            };
             match sent.await {
                 Ok(()) => return Ok(()),
                 // Only a failure of the work itself says something about this address; the next one may do better.

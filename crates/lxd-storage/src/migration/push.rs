@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use lxd_types::{StorageVolumePostTarget, StorageVolumesPost};
-use tokio::task::JoinSet;
 
 use super::{
     Migration,
     begun::Begun,
+    ends::both,
     pull::{offered, operation_url},
 };
-use crate::{Error, ErrorKind, Pending};
+use crate::{Error, ErrorKind};
 
 impl Migration {
     /// Lets the source send the volume, to the first address under which it reaches the target.
@@ -27,7 +27,9 @@ impl Migration {
             target.certificate.clone_from(&certificate);
             target.operation = Some(operation_url(&address, &offer));
             target.secrets = Some(offer.secrets());
-            let sent = async { both(self.hand_over(Some(target), begun).await?, self.watched(sink)).await };
+            let sent = async {
+                both(self.hand_over(Some(target), begun).await?.wait(), self.watched(sink).wait()).await
+            };
             match sent.await {
                 Ok(()) => return Ok(()),
                 Err(error) if matches!(error.kind(), ErrorKind::OperationFailed | ErrorKind::Server) => {
@@ -39,17 +41,4 @@ impl Migration {
         }
         Err(failure)
     }
-}
-
-/// Waits for both ends. The first failure is the one that tells what happened; the other end only lost its partner.
-pub(super) async fn both(source: Pending<()>, sink: Pending<()>) -> Result<(), Error> {
-    let mut ends = JoinSet::new();
-    ends.spawn(async { source.await.map_err(|error| error.with_note("so says the source")) });
-    ends.spawn(sink.wait());
-    while let Some(ended) = ends.join_next().await {
-        ended.map_err(|error| {
-            Error::new(ErrorKind::Interrupted, "the waiting for one end was stopped").with_source(error)
-        })??;
-    }
-    Ok(())
 }

@@ -17,7 +17,7 @@ use lxd_types::{Progress, StorageVolumesPost};
 use tokio::{task::JoinSet, time};
 use tokio_websockets::{Error as SocketError, Message};
 
-use super::{Migration, begun::Begun, pull::offered, push::both};
+use super::{Migration, begun::Begun, ends::both, pull::offered};
 use crate::{
     Error, ErrorKind,
     websocket::{Socket, open_with_secret},
@@ -57,7 +57,7 @@ impl Migration {
             Some(deadline) => sink.with_deadline(deadline),
             None => sink,
         };
-        let mut ends = std::pin::pin!(both(source, sink));
+        let mut ends = std::pin::pin!(both(source.wait(), sink.wait()));
         let mut clock = time::interval(TELL_EVERY);
         // The wires end with this function, in whichever way that ends.
         let ended = poll_fn(|cx| {

@@ -51,6 +51,11 @@ async fn a_part_of_the_rest_is_not_the_end() {
 
     let beyond = "HTTP/1.1 206 P\nETag: \"one\"\nContent-Range: bytes 5-12/10\nContent-Length: 8\n\n56789abc";
     assert_eq!(content(&serving(&[HALF, beyond])).await.unwrap_err().kind(), ErrorKind::Interrupted);
+
+    let head = "HTTP/1.1 206 P\nETag: \"one\"\nContent-Range: bytes 5-9/10\nTransfer-Encoding: chunked\n\n";
+    let longer: &'static str = format!("{head}8\n56789abc\n0\n\n").leak();
+    let error = content(&serving(&[HALF, longer])).await.unwrap_err();
+    assert!(error.to_string().contains("more content came than was announced"), "{error}");
 }
 
 #[tokio::test]

@@ -126,6 +126,11 @@ impl Download {
     pub async fn chunk(&mut self) -> Option<Result<Bytes, Error>> {
         loop {
             match self.body.chunk().await {
+                Some(Ok(chunk)) if self.is_beyond(&chunk) => {
+                    let error = Error::new(ErrorKind::Interrupted, "more content came than was announced");
+                    let error = error.with_reached(Reached::Yes).with_request(&self.from.method, &self.uri);
+                    return Some(Err(error.with_note(format!("after {}", self.done))));
+                }
                 Some(Ok(chunk)) => {
                     self.note(&chunk);
                     return Some(Ok(chunk));
@@ -148,6 +153,11 @@ impl Download {
 
     fn is_whole(&self) -> bool {
         self.done.total.is_none_or(|total| self.done.bytes >= total)
+    }
+
+    /// Which a rest of no stated length can be.
+    fn is_beyond(&self, chunk: &[u8]) -> bool {
+        self.done.total.is_some_and(|total| self.done.bytes + chunk.len() as u64 > total)
     }
 
     fn note(&mut self, chunk: &[u8]) {

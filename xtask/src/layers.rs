@@ -2,7 +2,11 @@
 //!
 //! The layering is only worth something as long as somebody checks it. What is asserted here are absences.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use crate::command::{cargo, output, root};
 
@@ -83,9 +87,12 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     sources_lack("lxd-types", &FOREIGN_TO_TYPES, "but it is data only")?;
 
     let mut table = String::new();
+    let mut spans: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for (package, features, name) in COUNTED {
         let count = tree(package, features)?.len() + 1;
         table.push_str(&format!("| {name} | {count} |\n"));
+        let (least, most) = spans.entry(package).or_insert((count, count));
+        (*least, *most) = (count.min(*least), count.max(*most));
     }
     print!("The layers hold. Crates compiled, each with itself:\n\n{table}");
     if check_readme {
@@ -94,6 +101,13 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
         let stale: Vec<&str> = table.lines().filter(|line| !readme.contains(line)).collect();
         if !stale.is_empty() {
             return Err(format!("README.md lacks these lines:\n{}", stale.join("\n")));
+        }
+        for (package, (least, most)) in spans {
+            let cell = if least == most { format!("| {least} |") } else { format!("| {least} to {most} |") };
+            let start = format!("| [`{package}`]");
+            if !readme.lines().any(|line| line.starts_with(&start) && line.ends_with(&cell)) {
+                return Err(format!("README.md lacks a line \"{start}...{cell}\""));
+            }
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use lxd_tests::{Lab, NO_SERVERS_VARIABLE, Slot};
 use crate::command::{cargo, root, run as run_command};
 
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
-    let mut command = cargo(&["test", "--workspace", "--all-features"]);
+    let mut command = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
     let Some(("--no-servers", arguments)) = arguments.split_first().map(|(first, rest)| (*first, rest))
     else {
         // The lab is this process's own, so it ends here whatever becomes of the tests.

@@ -1,12 +1,21 @@
 //! Names for snapshots that come without one.
 
-use crate::{core::Core, state::Volume};
+use crate::{core::Core, failure::Failure, state::Volume};
 
 /// The next free name: by the volume's `snapshots.pattern` where the server heeds that for snapshots that somebody asks
 /// for, else `snap0`, `snap1` and so on.
-pub(crate) fn next_name(core: &Core, volume: &Volume) -> String {
+///
+/// # Errors
+/// Incus 6.0 needs a pattern with a place for the number: without one it makes an impossible name, or panics.
+pub(crate) fn next_name(core: &Core, volume: &Volume) -> Result<String, Failure> {
     let pattern = volume.config.get("snapshots.pattern").filter(|_| core.behaviour.incus);
-    name_by(core, volume, pattern)
+    if pattern.is_some_and(|pattern| !pattern.contains("%d")) {
+        return Err(match volume.snapshots.is_empty() {
+            true => Failure::bad_request("Storage name cannot contain white space"),
+            false => Failure::internal("Incus panics where a pattern has no number"),
+        });
+    }
+    Ok(name_by(core, volume, pattern))
 }
 
 /// The next free name for a snapshot that nobody asks for: by the volume's pattern everywhere.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
+    api::volume_create::{created_at, with_defaults},
     call::Call,
     clock::{self, Moment},
     config::Config,
@@ -102,7 +103,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
     let (key, short, snapshot) = core.store.read(|database| {
         crate::projects::check_not_blocked(database, call.project(), "snapshot")?;
         let (key, volume) = scope::find(&call, database, pool, kind, name)?;
-        let short = if wanted.is_empty() { next_name(&core, volume) } else { wanted };
+        let short = if wanted.is_empty() { next_name(&core, volume)? } else { wanted };
         if volume.snapshots.iter().any(|one| one.name == short) {
             return Err(Failure::conflict(format!("Snapshot {short:?} already in use")));
         }
@@ -114,11 +115,10 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
         };
         let described = core.has("storage_volatile_uuid") && !sent_description.is_empty();
         let description = if described { sent_description } else { volume.description.clone() };
-        let created_at = super::volume_create::created_at(&core);
-        let mut config = volume.config.clone();
-        if core.has("storage_volatile_uuid") {
-            config.insert("volatile.uuid".to_owned(), crate::operations::uuid());
-        }
+        let created_at = created_at(&core);
+        // What the pool says of its volumes is filled into snapshots as well.
+        let config =
+            with_defaults(&core, scope::pool(database, &key.pool)?, volume.content_type, &volume.config);
         let snapshot = Snapshot { name: short.clone(), description, config, created_at, expires_at };
         Ok((key, short, snapshot))
     })?;

@@ -119,6 +119,9 @@ async fn write(
         };
     }
     keys::check_volume(core, &driver, content_type, &config, &internal_name(key))?;
+    if content_type == ContentType::Iso && config != old {
+        return Err(Failure::internal("Custom ISO volume config cannot be changed"));
+    }
     core.store.read(|database| check_disk_limit(database, key, &config, "update"))?;
     if content_type == ContentType::Block && config.get("size") != old.get("size") {
         let bytes = |config: &Config| config.get("size").and_then(|size| size::parse(size).ok()).unwrap_or(0);

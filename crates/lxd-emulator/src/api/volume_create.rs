@@ -143,14 +143,15 @@ async fn empty(call: Call, key: VolumeKey, wanted: Wanted) -> Result<Reply, Fail
     );
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
-        if content_type == ContentType::Iso {
-            return Err(Failure::internal("Size cannot be zero"));
-        }
         let called = called(&core, &key);
         let config = core.store.read(|database| {
             let pool = scope::pool(database, &key.pool)?;
             let config = with_defaults(&core, pool, content_type, &wanted.config.unwrap_or_default());
             keys::check_volume(&core, &pool.driver, content_type, &config, &called)?;
+            // An image without content is as long as the pool says, if it does.
+            if content_type == ContentType::Iso && !config.contains_key("size") {
+                return Err(Failure::internal("Size cannot be zero"));
+            }
             Ok::<_, Failure>(config)
         })?;
         let volume = Volume {

@@ -147,6 +147,7 @@ fn relocation(call: &Call, key: VolumeKey, to: VolumeKey) -> Result<Reply, Failu
     let operation = core.operations.start(plan, |_| {
         let core = Arc::clone(&core);
         async move {
+            core.store.read(|database| project_is_there(database, &to))?;
             move_by_copy(&core, &key, &to).await?;
             core.store.change(|database| {
                 devices::follow(database, &key, &to);
@@ -160,6 +161,21 @@ fn relocation(call: &Call, key: VolumeKey, to: VolumeKey) -> Result<Reply, Failu
         }
     });
     call.accepted(&operation)
+}
+
+/// LXD 5.0 only finds out when it writes.
+fn project_is_there(database: &crate::state::Database, to: &VolumeKey) -> Result<(), Failure> {
+    if database.projects.contains_key(&to.project) {
+        return Ok(());
+    }
+    Err(Failure::internal(format!(
+        "Error inserting volume {:?} for project {:?} in pool {:?} of type {:?} into database \"NOT NULL constraint failed: \
+         storage_volumes.project_id\"",
+        to.name,
+        to.project,
+        to.pool,
+        to.kind.name()
+    )))
 }
 
 /// To the member that `target` names, from the one that the source is on.

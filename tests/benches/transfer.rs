@@ -1,8 +1,9 @@
 //! What it costs to bring a volume out, in and across: peak memory over the idle client, CPU and time, on real servers.
 //!
-//! `cargo xtask bench transfer` or `cargo bench -p lxd-tests --bench transfer` moves 1 GiB. As part of the tests it moves
-//! 256 MiB and fails where a client needs more than 32 MiB over what it needs at rest, which whoever holds a whole body in
-//! memory does. Each client is a process of its own, so that nobody's peak hides another's.
+//! `cargo xtask bench transfer` or `cargo bench -p lxd-tests --bench transfer` moves 1 GiB; `docs/perf/transfer.md` has the
+//! outcome. As part of the tests it moves 256 MiB and fails where a client needs more than 32 MiB over what it needs at
+//! rest, which whoever holds a whole body in memory does. Each client is a process of its own, so that nobody's peak hides
+//! another's.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a benchmark fails by panicking")]
 

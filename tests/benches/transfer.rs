@@ -99,7 +99,7 @@ impl Drop for Folder {
 }
 
 fn named(slot: &str) -> Slot {
-    Slot::ALL.into_iter().find(|one| one.name() == slot).unwrap()
+    Slot::REAL.into_iter().find(|one| one.name() == slot).unwrap()
 }
 
 fn other(slot: Slot) -> Slot {

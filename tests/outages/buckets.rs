@@ -43,7 +43,9 @@ async fn bucket_with(servers: &Servers, slot: Slot, pool: &PoolHandle, noise: &[
 
 fn objects(servers: &Servers, slot: Slot, created: &CreatedBucket) -> Objects {
     let admin = created.admin_key.as_ref().unwrap();
-    servers.with(slot, |daemon| Objects::new(daemon, &created.bucket, &admin.access_key, &admin.secret_key))
+    servers.with(slot, |daemon| {
+        Objects::new(lxd_tests::Server::Daemon(daemon), &created.bucket, &admin.access_key, &admin.secret_key)
+    })
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Several daemons together.
+//! Several servers together.
 
 use std::{
     fs, io,
@@ -10,8 +10,10 @@ use std::{
 use crate::{
     availability, cluster,
     daemon::{Daemon, is_running},
+    emulated::Emulators,
     minio,
     record::{self, state_file},
+    server::Server,
     slot::Slot,
     starting::{Life, Starting},
 };
@@ -22,10 +24,11 @@ const PREFIX: &str = "lxdrs-";
 /// A file that names another lab's state, set by whoever started that lab for this process.
 const ATTACH_VARIABLE: &str = "LXD_TESTS_LAB";
 
-/// Private daemons. Dropping a lab ends those that it started and removes their folder.
+/// Private daemons and emulators. Dropping a lab ends those that it started and removes their folders.
 #[derive(Debug)]
 pub struct Lab {
     daemons: Vec<Daemon>,
+    emulators: Option<(Emulators, PathBuf)>,
     missing: Vec<(Slot, String)>,
     /// The folder to remove; `None` for a lab that belongs to somebody else.
     own: Option<PathBuf>,
@@ -34,7 +37,8 @@ pub struct Lab {
 impl Lab {
     /// The daemons that already run for the tests, or else new ones.
     ///
-    /// A slot that can't be had on this machine is no error: [`daemon`](Self::daemon) gives the reason.
+    /// A slot that can't be had on this machine is no error: [`daemon`](Self::daemon) gives the reason. Emulators are
+    /// always new, of this process.
     ///
     /// Call it from a thread that lives as long as the lab is needed: the daemons end together with that thread.
     ///
@@ -45,9 +49,15 @@ impl Lab {
         if !availability::wanted() {
             return Self::start(wanted);
         }
+        let mut lab = Self::attach_daemons(&real(wanted))?;
+        lab.emulate(wanted)?;
+        Ok(lab)
+    }
+
+    fn attach_daemons(wanted: &[Slot]) -> Result<Self, String> {
         let named = std::env::var_os(ATTACH_VARIABLE).map(PathBuf::from);
         match (record::read_ready(named.as_deref().unwrap_or(&state_file())), named) {
-            (Some(daemons), _) => Ok(Self { missing: missing(wanted, &daemons), daemons, own: None }),
+            (Some(daemons), _) => Ok(Self::of(daemons, wanted)),
             // New daemons would hide that those we were promised have died.
             (None, Some(file)) => Err(format!("{}: none of its daemons runs any more", file.display())),
             (None, None) => Self::start(wanted),
@@ -59,7 +69,9 @@ impl Lab {
     /// # Errors
     /// A daemon that could be had and did not start, with the end of its log.
     pub fn start(wanted: &[Slot]) -> Result<Self, String> {
-        Self::start_with(wanted, Life::WithStarter)
+        let mut lab = Self::start_with(&real(wanted), Life::WithStarter)?;
+        lab.emulate(wanted)?;
+        Ok(lab)
     }
 
     /// New daemons that go on after this process, written down for [`attach`](Self::attach) and [`down`](Self::down).
@@ -83,14 +95,14 @@ impl Lab {
     #[must_use]
     pub fn running() -> Option<Self> {
         let daemons = record::read_ready(&state_file())?;
-        Some(Self { missing: missing(&Slot::ALL, &daemons), daemons, own: None })
+        Some(Self::of(daemons, &Slot::REAL))
     }
 
     /// Ends the daemons that [`up`](Self::up) started, and removes their folder. Says whether there was anything.
     #[must_use]
     pub fn down() -> bool {
         let Some((folder, daemons)) = record::read(&state_file()) else { return false };
-        drop(Self { daemons, missing: Vec::new(), own: Some(folder) });
+        drop(Self { daemons, emulators: None, missing: Vec::new(), own: Some(folder) });
         let _ = fs::remove_file(state_file());
         true
     }
@@ -102,6 +114,15 @@ impl Lab {
     pub fn lend(&self, file: &Path) -> Result<(&'static str, PathBuf), String> {
         record::write(file, self.own.as_deref().unwrap_or(file), &self.daemons)?;
         Ok((ATTACH_VARIABLE, file.to_owned()))
+    }
+
+    /// The server in a slot, or why there is none.
+    ///
+    /// # Errors
+    /// The reason, as a sentence.
+    pub fn server(&self, slot: Slot) -> Result<Server<'_>, String> {
+        let emulated = self.emulators.as_ref().and_then(|(emulators, _)| emulators.find(slot));
+        emulated.map_or_else(|| self.daemon(slot).map(Server::Daemon), |found| Ok(Server::Emulated(found)))
     }
 
     /// The daemon in a slot, or why there is none.
@@ -134,9 +155,25 @@ impl Lab {
         &self.daemons
     }
 
+    /// Daemons that belong to somebody else, of those that are wanted.
+    fn of(daemons: Vec<Daemon>, wanted: &[Slot]) -> Self {
+        Self { missing: missing(wanted, &daemons), daemons, emulators: None, own: None }
+    }
+
+    /// Starts those of the slots that are for emulators.
+    fn emulate(&mut self, wanted: &[Slot]) -> Result<(), String> {
+        let wanted: Vec<_> = wanted.iter().filter_map(|slot| Some((*slot, slot.personality()?))).collect();
+        if !wanted.is_empty() {
+            let folder = new_folder(Life::WithStarter)?;
+            let started = Emulators::start(&wanted, &folder);
+            self.emulators = Some((started.inspect_err(|_| remove(&folder))?, folder));
+        }
+        Ok(())
+    }
+
     fn start_with(wanted: &[Slot], life: Life) -> Result<Self, String> {
         sweep();
-        let mut lab = Self { daemons: Vec::new(), missing: Vec::new(), own: None };
+        let mut lab = Self::of(Vec::new(), &[]);
         let mut available = Vec::new();
         for &slot in wanted {
             match availability::check(slot) {
@@ -172,12 +209,21 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        if let Some((emulators, folder)) = self.emulators.take() {
+            drop(emulators);
+            remove(&folder);
+        }
         let Some(folder) = &self.own else { return };
         for daemon in &self.daemons {
             daemon.kill();
         }
         remove(folder);
     }
+}
+
+/// Those of the slots that are for daemons.
+fn real(slots: &[Slot]) -> Vec<Slot> {
+    slots.iter().copied().filter(|slot| slot.personality().is_none()).collect()
 }
 
 fn missing(wanted: &[Slot], daemons: &[Daemon]) -> Vec<(Slot, String)> {

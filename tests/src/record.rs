@@ -69,7 +69,7 @@ pub(crate) fn read(file: &Path) -> Option<(PathBuf, Vec<Daemon>)> {
 
 fn daemon(record: &Value) -> Option<Daemon> {
     let text = |key: &str| record[key].as_str().map(str::to_owned);
-    let slot = Slot::ALL.into_iter().find(|slot| record["slot"] == slot.name())?;
+    let slot = Slot::REAL.into_iter().find(|slot| record["slot"] == slot.name())?;
     let pid = u32::try_from(record["pid"].as_u64()?).ok()?;
     let started = text("started")?;
     if start_time(pid).as_deref() != Some(&*started) {

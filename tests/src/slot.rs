@@ -1,4 +1,4 @@
-//! The places for daemons in a lab.
+//! The places for servers in a lab.
 
 use std::{
     ffi::OsString,
@@ -19,7 +19,7 @@ pub enum Family {
     Incus,
 }
 
-/// A place for a daemon in a lab.
+/// A place for a server in a lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Slot {
@@ -39,11 +39,23 @@ pub enum Slot {
     Member2,
     /// Its third member.
     Member3,
+    /// An emulator that is LXD 5.0.
+    EmulatedLxd5,
+    /// Another one, to move volumes to.
+    EmulatedLxd5B,
+    /// An emulator that is the newest LXD.
+    EmulatedLxdNew,
+    /// Another one, to move volumes to.
+    EmulatedLxdNewB,
+    /// An emulator that is Incus 6.0.
+    EmulatedIncus6,
+    /// Another one, to move volumes to.
+    EmulatedIncus6B,
 }
 
 impl Slot {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
+    /// Those of real servers.
+    pub const REAL: [Self; 8] = [
         Self::LxdA,
         Self::LxdB,
         Self::Incus,
@@ -52,6 +64,16 @@ impl Slot {
         Self::Member1,
         Self::Member2,
         Self::Member3,
+    ];
+
+    /// Those of emulators, which every machine can have.
+    pub const EMULATED: [Self; 6] = [
+        Self::EmulatedLxd5,
+        Self::EmulatedLxd5B,
+        Self::EmulatedLxdNew,
+        Self::EmulatedLxdNewB,
+        Self::EmulatedIncus6,
+        Self::EmulatedIncus6B,
     ];
 
     /// The members of the cluster, which come together or not at all.
@@ -64,11 +86,27 @@ impl Slot {
         self != Self::Incus7
     }
 
-    /// The family of the daemon.
+    /// Another server of the same family, to move volumes to.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::EmulatedLxd5 => Self::EmulatedLxd5B,
+            Self::EmulatedLxdNew => Self::EmulatedLxdNewB,
+            Self::EmulatedIncus6 => Self::EmulatedIncus6B,
+            _ => match self.family() {
+                Family::Lxd => Self::LxdB,
+                Family::Incus => Self::IncusB,
+            },
+        }
+    }
+
+    /// The family of the server.
     #[must_use]
     pub fn family(self) -> Family {
         match self {
-            Self::Incus | Self::IncusB | Self::Incus7 => Family::Incus,
+            Self::Incus | Self::IncusB | Self::Incus7 | Self::EmulatedIncus6 | Self::EmulatedIncus6B => {
+                Family::Incus
+            }
             _ => Family::Lxd,
         }
     }
@@ -85,6 +123,12 @@ impl Slot {
             Self::Member1 => "member1",
             Self::Member2 => "member2",
             Self::Member3 => "member3",
+            Self::EmulatedLxd5 => "emu-lxd5",
+            Self::EmulatedLxd5B => "emu-lxd5-b",
+            Self::EmulatedLxdNew => "emu-lxd",
+            Self::EmulatedLxdNewB => "emu-lxd-b",
+            Self::EmulatedIncus6 => "emu-incus6",
+            Self::EmulatedIncus6B => "emu-incus6-b",
         }
     }
 
@@ -99,6 +143,7 @@ impl Slot {
             Self::Member1 => "127.0.1.1",
             Self::Member2 => "127.0.1.2",
             Self::Member3 => "127.0.1.3",
+            _ => "127.0.0.1",
         }
     }
 

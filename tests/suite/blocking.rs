@@ -8,13 +8,13 @@ use lxd_storage::{
     types::{StorageVolumeSnapshotsPost, StorageVolumesPost, VolumeType},
 };
 
-use crate::ctx::{Ctx, cases, http_transport};
+use crate::ctx::{Ctx, cases, transport_to};
 
 cases![a_volume_is_managed_without_async, threads_share_it, a_stream_is_an_iterator];
 
 /// One whose connections belong to nobody's runtime yet.
 fn fresh_client(ctx: &Ctx) -> Client {
-    Client::new(http_transport(ctx.daemon(), ctx.wire))
+    Client::new(transport_to(ctx.server(), ctx.wire))
 }
 
 /// Does something in a thread of its own, in which nothing async runs.
@@ -24,7 +24,7 @@ async fn in_a_thread<T: Send>(work: impl FnOnce(&Blocking) -> T + Send) -> T {
 
 async fn a_volume_is_managed_without_async(ctx: Ctx) {
     let (client, name) = (fresh_client(&ctx), ctx.name("v"));
-    let pool = client.storage_pool(&*ctx.daemon().pools()[0]);
+    let pool = client.storage_pool(&*ctx.server().pools()[0]);
     in_a_thread(|blocking| {
         let mut volume = blocking.run(pool.volumes().create(StorageVolumesPost::new(&*name))).unwrap();
         volume.set_description("written without async");
@@ -54,7 +54,7 @@ async fn threads_share_it(ctx: Ctx) {
 
 async fn a_stream_is_an_iterator(ctx: Ctx) {
     let (client, name) = (fresh_client(&ctx), ctx.name("v"));
-    let pool = client.storage_pool(&*ctx.daemon().pools()[0]);
+    let pool = client.storage_pool(&*ctx.server().pools()[0]);
     in_a_thread(|blocking| {
         let mut volume = blocking.run(pool.volumes().create(StorageVolumesPost::new(&*name))).unwrap();
         let download = blocking.run(volume.export().open()).unwrap();

@@ -43,9 +43,9 @@ impl Way {
         fill(&ctx.content(&volume));
         let content = contents(&ctx.content(&volume));
         let here = Cut::new(ctx).await;
-        let there = Cut::to(ctx.other_daemon(), ctx.wire, &ctx.name("there")).await;
+        let there = Cut::to(ctx.other_server(), ctx.wire, &ctx.name("there")).await;
         let target = ctx.other().storage_pool("dir0");
-        let urls = [ctx.daemon(), ctx.other_daemon()].map(|daemon| daemon.https_url().to_owned());
+        let urls = [ctx.server(), ctx.other_server()].map(|daemon| daemon.https_url().to_owned());
         Self { pool, volume, content, here, there, target, urls }
     }
 
@@ -77,7 +77,7 @@ impl Way {
     }
 
     fn content_there(&self, ctx: &Ctx) -> Vec<(PathBuf, Vec<u8>)> {
-        contents(&ctx.other_daemon().volume_path("dir0", "default", self.volume.name()))
+        contents(&ctx.other_server().volume_path("dir0", "default", self.volume.name()))
     }
 
     /// Waits until the copy is whole, which the servers see to by themselves, and deletes it.
@@ -161,7 +161,7 @@ async fn transfers_go_on_while_this_program_is_cut_off(ctx: Ctx) {
 async fn the_wire_between_the_servers_breaks(ctx: Ctx) {
     let way = Way::new(&ctx).await;
     for mode in [Mode::Pull, Mode::Push] {
-        let listener = if mode == Mode::Pull { ctx.daemon() } else { ctx.other_daemon() };
+        let listener = if mode == Mode::Pull { ctx.server() } else { ctx.other_server() };
         let between = Cut::to(listener, Wire::Tls, &ctx.name("between")).await;
         // What is sent comes from the listener in the one mode and goes to it in the other.
         match mode {

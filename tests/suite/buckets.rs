@@ -49,7 +49,7 @@ pub(crate) async fn ready(ctx: &Ctx) -> PoolHandle {
             if server["config"][KEY].is_string() {
                 return;
             }
-            let https = ctx.daemon().https_url().strip_prefix("https://").unwrap();
+            let https = ctx.server().https_url().strip_prefix("https://").unwrap();
             let host = https.rsplit_once(':').unwrap().0;
             let mut set = Err(String::new());
             for _ in 0..5 {
@@ -101,7 +101,7 @@ impl Drop for Folder {
 
 /// The files of the backups that the server has of a bucket. Its own list can't be had from Incus 6.0.
 fn backup_files(ctx: &Ctx, bucket: &BucketHandle) -> Vec<String> {
-    let folder = ctx.daemon().dir().join("backups/buckets").join(bucket.pool().name());
+    let folder = ctx.server().dir().join("backups/buckets").join(bucket.pool().name());
     let folder = folder.join(format!("default_{}", bucket.name()));
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
@@ -316,8 +316,8 @@ async fn a_role_decides_what_a_key_may_do(ctx: Ctx) {
     let admin = admin_key.unwrap();
     let viewer =
         bucket.keys().create(StorageBucketKeysPost::new("v", BucketKeyRole::ReadOnly)).await.unwrap();
-    let admin = Objects::new(ctx.daemon(), &bucket, &admin.access_key, &admin.secret_key);
-    let viewer = Objects::new(ctx.daemon(), &bucket, viewer.access_key(), viewer.secret_key());
+    let admin = Objects::new(ctx.server(), &bucket, &admin.access_key, &admin.secret_key);
+    let viewer = Objects::new(ctx.server(), &bucket, viewer.access_key(), viewer.secret_key());
     assert!(viewer.put("o", "an object").await.is_err());
     admin.put("o", "an object").await.unwrap();
     assert_eq!(viewer.get("o").await.unwrap(), "an object");
@@ -394,7 +394,7 @@ async fn a_backup_lives_and_dies(ctx: Ctx) {
 async fn fill(ctx: &Ctx, created: &CreatedBucket) -> Vec<u8> {
     let noise: Vec<u8> = (0..3_000_000_u32).map(|i| (i.wrapping_mul(2_246_822_519) >> 11) as u8).collect();
     let admin = created.admin_key.as_ref().unwrap();
-    let objects = Objects::new(ctx.daemon(), &created.bucket, &admin.access_key, &admin.secret_key);
+    let objects = Objects::new(ctx.server(), &created.bucket, &admin.access_key, &admin.secret_key);
     objects.put("a/noise", noise.clone()).await.unwrap();
     noise
 }
@@ -429,7 +429,7 @@ async fn what_is_exported_comes_back_whole(ctx: Ctx) {
     assert_eq!(back.name(), name);
     assert_eq!(back.keys().get("admin").await.unwrap().secret_key(), &admin.secret_key);
     let read =
-        Objects::new(ctx.daemon(), &back, &admin.access_key, &admin.secret_key).get("a/noise").await.unwrap();
+        Objects::new(ctx.server(), &back, &admin.access_key, &admin.secret_key).get("a/noise").await.unwrap();
     assert!(read == noise, "the bytes differ");
     back.delete().await.unwrap();
 }

@@ -171,7 +171,7 @@ async fn a_copy_goes_into_another_project(ctx: Ctx) {
     snapshot(&volume, "s").await;
     let mut there = volume.copy_to(CopyTo::project(&*project)).await.unwrap();
     assert_eq!((there.project(), there.name()), (&*project, volume.name()));
-    let path = ctx.daemon().volume_path(pool.name(), &project, there.name());
+    let path = ctx.server().volume_path(pool.name(), &project, there.name());
     assert_eq!(contents(&ctx.content(&volume)), contents(&path));
 
     // And back, under another name.

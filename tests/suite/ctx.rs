@@ -19,7 +19,7 @@ use lxd_storage::{
     },
     types::{StoragePoolsPost, StorageVolumesPost},
 };
-use lxd_tests::{Daemon, Family, Lab, Slot};
+use lxd_tests::{Lab, Server, Slot};
 use serde_json::{Value, json};
 
 /// One test, to be run on every server and transport.
@@ -40,6 +40,7 @@ pub(crate) use cases;
 /// How the client reaches the server.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Wire {
+    InProcess,
     Unix,
     Tls,
 }
@@ -47,9 +48,21 @@ pub(crate) enum Wire {
 impl fmt::Display for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::InProcess => "in-process",
             Self::Unix => "unix",
             Self::Tls => "tls",
         })
+    }
+}
+
+impl Wire {
+    /// In a letter, for the heads of tables.
+    pub(crate) fn short(self) -> char {
+        match self {
+            Self::InProcess => 'p',
+            Self::Unix => 'u',
+            Self::Tls => 't',
+        }
     }
 }
 
@@ -68,7 +81,7 @@ impl Ctx {
     pub(crate) fn new(lab: Arc<Lab>, slot: Slot, wire: Wire, case: &str) -> Self {
         let sent = Sent::default();
         let transport =
-            Recording { inner: http_transport(lab.daemon(slot).unwrap(), wire), sent: sent.clone() };
+            Recording { inner: transport_to(lab.server(slot).unwrap(), wire), sent: sent.clone() };
         let client = Client::new(transport);
         // Names of a case differ between cells of the matrix and between runs against the same daemons.
         let short: String = case.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
@@ -77,22 +90,18 @@ impl Ctx {
         Self { lab, slot, wire, client, sent, prefix }
     }
 
-    pub(crate) fn daemon(&self) -> &Daemon {
-        self.lab.daemon(self.slot).unwrap()
+    pub(crate) fn server(&self) -> Server<'_> {
+        self.lab.server(self.slot).unwrap()
     }
 
     /// Another server of the same family.
-    pub(crate) fn other_daemon(&self) -> &Daemon {
-        let other = match self.slot.family() {
-            Family::Lxd => Slot::LxdB,
-            Family::Incus => Slot::IncusB,
-        };
-        self.lab.daemon(other).unwrap()
+    pub(crate) fn other_server(&self) -> Server<'_> {
+        self.lab.server(self.slot.other()).unwrap()
     }
 
     /// A client of it over the same kind of transport.
     pub(crate) fn other(&self) -> Client {
-        Client::new(http_transport(self.other_daemon(), self.wire))
+        Client::new(transport_to(self.other_server(), self.wire))
     }
 
     /// A name that nobody else uses.
@@ -137,7 +146,7 @@ impl Ctx {
 
     /// The pools that every server of the lab has: one per driver that works here.
     pub(crate) fn ready_pools(&self) -> Vec<PoolHandle> {
-        self.daemon().pools().iter().map(|name| self.pool(name)).collect()
+        self.server().pools().iter().map(|name| self.pool(name)).collect()
     }
 
     /// A new pool of driver `dir`.
@@ -204,21 +213,22 @@ impl Ctx {
 
     /// Where this process sees the files of a custom volume in project `default`.
     pub(crate) fn content(&self, volume: &Volume) -> std::path::PathBuf {
-        self.daemon().volume_path(volume.pool().name(), "default", volume.name())
+        self.server().volume_path(volume.pool().name(), "default", volume.name())
     }
 }
 
-pub(crate) fn http_transport(daemon: &Daemon, wire: Wire) -> HttpTransport {
+pub(crate) fn transport_to(server: Server<'_>, wire: Wire) -> Box<dyn Transport> {
     match wire {
-        Wire::Unix => HttpTransport::unix(daemon.socket()),
+        Wire::InProcess => Box::new(server.emulator().unwrap().transport()),
+        Wire::Unix => Box::new(HttpTransport::unix(server.socket())),
         Wire::Tls => {
-            let (certificate, key) = daemon.client_identity();
-            let tls = Tls::builder(daemon.https_url())
+            let (certificate, key) = server.client_identity();
+            let tls = Tls::builder(server.https_url())
                 .identity(Identity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap())
-                .trust(ServerTrust::certificate(daemon.certificate_pem().as_bytes()).unwrap())
+                .trust(ServerTrust::certificate(server.certificate_pem().as_bytes()).unwrap())
                 .build()
                 .unwrap();
-            HttpTransport::new(tls)
+            Box::new(HttpTransport::new(tls))
         }
     }
 }
@@ -237,6 +247,11 @@ impl Sent {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
 
+    /// The same without the waiting for operations, of which each server begins others.
+    pub(crate) fn take_without_waits(&self) -> Vec<String> {
+        self.take().into_iter().filter(|sent| !sent.starts_with("GET /1.0/operations/")).collect()
+    }
+
     /// How many waited for their answers at the same time at most, since the last call.
     pub(crate) fn most_at_once(&self) -> usize {
         self.most.swap(0, Ordering::Relaxed)
@@ -245,7 +260,7 @@ impl Sent {
 
 /// A transport that notes each request before it sends it.
 struct Recording {
-    inner: HttpTransport,
+    inner: Box<dyn Transport>,
     sent: Sent,
 }
 

@@ -16,7 +16,7 @@ use lxd_storage::{
         http::{Method, Request, Response},
     },
 };
-use lxd_tests::Daemon;
+use lxd_tests::Server;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -74,11 +74,11 @@ impl Limit {
 impl Cut {
     /// A wire to the server of the case, of its kind, that holds until told otherwise.
     pub(crate) async fn new(ctx: &Ctx) -> Self {
-        Self::to(ctx.daemon(), ctx.wire, &ctx.name("")).await
+        Self::to(ctx.server(), ctx.wire, &ctx.name("")).await
     }
 
     /// The same to another server, under a name that nobody else uses.
-    pub(crate) async fn to(daemon: &Daemon, wire: Wire, name: &str) -> Self {
+    pub(crate) async fn to(server: Server<'_>, wire: Wire, name: &str) -> Self {
         let state = Arc::new(State {
             from_server: Limit::default(),
             to_server: Limit::default(),
@@ -90,14 +90,15 @@ impl Cut {
         });
         let (limit, shared) = (Arc::clone(&state), Arc::clone(&state));
         match wire {
+            Wire::InProcess => unreachable!("there is no wire to cut"),
             Wire::Unix => {
                 let socket = std::env::temp_dir().join(format!("lxdrs-cut-{name}"));
                 let listener = UnixListener::bind(&socket).unwrap();
-                let server = daemon.socket();
+                let there = server.socket();
                 let relay = tokio::spawn(async move {
                     while let Ok((near, _)) = listener.accept().await {
                         if limit.is_open() {
-                            let far = UnixStream::connect(&server).await.unwrap();
+                            let far = UnixStream::connect(&there).await.unwrap();
                             tokio::spawn(pass(near, far, limit.clone()));
                         }
                     }
@@ -108,19 +109,19 @@ impl Cut {
             Wire::Tls => {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let url = format!("https://{}", listener.local_addr().unwrap());
-                let server = daemon.https_url().strip_prefix("https://").unwrap().to_owned();
+                let there = server.https_url().strip_prefix("https://").unwrap().to_owned();
                 let relay = tokio::spawn(async move {
                     while let Ok((near, _)) = listener.accept().await {
                         if limit.is_open() {
-                            let far = TcpStream::connect(&server).await.unwrap();
+                            let far = TcpStream::connect(&there).await.unwrap();
                             tokio::spawn(pass(near, far, limit.clone()));
                         }
                     }
                 });
-                let (certificate, key) = daemon.client_identity();
+                let (certificate, key) = server.client_identity();
                 let tls = Tls::builder(&url)
                     .identity(Identity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap())
-                    .trust(ServerTrust::certificate(daemon.certificate_pem().as_bytes()).unwrap())
+                    .trust(ServerTrust::certificate(server.certificate_pem().as_bytes()).unwrap())
                     .build()
                     .unwrap();
                 let client = Client::new(Losing { inner: HttpTransport::new(tls), state: shared });

@@ -122,8 +122,8 @@ async fn d09_a_deleted_object_says_so(ctx: Ctx) {
 async fn d10_upgrades_verify_the_server_too(ctx: Ctx) {
     use lxd_storage::transport::{Body, Limits, Transport, http::Request};
 
-    let (certificate, key) = ctx.daemon().client_identity();
-    let tls = Tls::builder(ctx.daemon().https_url())
+    let (certificate, key) = ctx.server().client_identity();
+    let tls = Tls::builder(ctx.server().https_url())
         .identity(Identity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap())
         .trust(ServerTrust::fingerprint(&"ab".repeat(32)).unwrap())
         .build()

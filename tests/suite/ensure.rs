@@ -273,7 +273,7 @@ impl Drop for Disk {
 }
 
 async fn a_device_stays_the_source_of_its_pool(ctx: Ctx) {
-    if ctx.is_cluster() || ctx.daemon().pools().len() < 2 {
+    if ctx.is_cluster() || ctx.server().pools().len() < 2 {
         return;
     }
     let file = std::env::temp_dir().join(format!("lxdrs-disk-{}", ctx.name("d")));
@@ -296,7 +296,7 @@ async fn a_device_stays_the_source_of_its_pool(ctx: Ctx) {
 }
 
 async fn keys_of_members_are_kept_on_each(ctx: Ctx) {
-    if !ctx.is_cluster() || ctx.daemon().pools().len() < 2 {
+    if !ctx.is_cluster() || ctx.server().pools().len() < 2 {
         return;
     }
     let name = ctx.name("p");

@@ -10,7 +10,7 @@ use lxd_storage::{
 };
 use serde_json::{Value, json};
 
-use crate::ctx::{Ctx, cases, http_transport};
+use crate::ctx::{Ctx, cases, transport_to};
 
 cases![an_image_has_a_volume_where_its_driver_keeps_one, a_machine_has_a_volume];
 
@@ -33,7 +33,7 @@ fn tarball(ctx: &Ctx) -> Vec<u8> {
 async fn import(ctx: &Ctx) -> String {
     let request = Request::post("/1.0/images").header(header::CONTENT_TYPE, "application/octet-stream");
     let request = request.body(Body::from(tarball(ctx))).unwrap();
-    let answer = http_transport(ctx.daemon(), ctx.wire).send(request).await.unwrap();
+    let answer = transport_to(ctx.server(), ctx.wire).send(request).await.unwrap();
     let answer: Value = serde_json::from_slice(&answer.into_body().collect(1 << 20).await.unwrap()).unwrap();
     let id = answer["operation"].as_str().unwrap_or_else(|| panic!("{answer}"));
     let operation = ctx.client.operation(id).await.unwrap().await.unwrap();

@@ -202,14 +202,14 @@ async fn an_iso_goes_to_another_server(ctx: Ctx) {
     }
     let (here, other) = (ctx.ready_pools(), ctx.other());
     let modes: [fn(Migration) -> Migration; 3] = [|pull| pull, Migration::push, Migration::relay];
-    let pairs = here.iter().flat_map(|from| ctx.other_daemon().pools().iter().map(move |to| (from, to)));
+    let pairs = here.iter().flat_map(|from| ctx.other_server().pools().iter().map(move |to| (from, to)));
     for (from, to) in pairs {
         let (mut volume, there) = (new_iso(&ctx, from).await, other.storage_pool(to.as_str()));
         for choose in modes {
             let copied = choose(volume.copy_to_server(&there)).await;
             let mut copy = copied.unwrap_or_else(|error| panic!("{} to {to}: {error}", from.name()));
             assert_eq!(*copy.content_type(), ContentType::Iso);
-            let path = ctx.other_daemon().volume_path(to, "default", copy.name());
+            let path = ctx.other_server().volume_path(to, "default", copy.name());
             // Some servers fill the last block up.
             assert!(fs::read(stored(path)).unwrap().starts_with(&image()), "the bytes differ");
             copy.delete().await.unwrap();

@@ -108,7 +108,7 @@ async fn volumes_of_all_pools_are_listed(ctx: Ctx) {
         ctx.client.volumes().of_type(VolumeType::Custom).filtered(Field::config("user.owner").eq(&*owner));
     let found = mine.all().await.unwrap();
     let pools: Vec<&str> = found.iter().map(|volume| volume.pool().name()).collect();
-    let mut expected: Vec<String> = ctx.daemon().pools().to_vec();
+    let mut expected: Vec<String> = ctx.server().pools().to_vec();
     expected.sort();
     let mut sorted = pools.clone();
     sorted.sort_unstable();
@@ -300,6 +300,6 @@ async fn a_project_that_is_not_there_has_no_lists(ctx: Ctx) {
     let nowhere = ctx.client.with_project(ctx.name("nowhere"));
     let error = nowhere.volumes().all().await.unwrap_err();
     assert!(error.is_not_found(), "{error}");
-    let error = nowhere.storage_pool(ctx.daemon().pools()[0].as_str()).volumes().full().await.unwrap_err();
+    let error = nowhere.storage_pool(ctx.server().pools()[0].as_str()).volumes().full().await.unwrap_err();
     assert!(error.is_not_found(), "{error}");
 }

@@ -22,6 +22,7 @@ mod events;
 mod files;
 mod images;
 mod isos;
+mod left_out;
 mod lists;
 mod meddling;
 mod migration;
@@ -38,6 +39,7 @@ mod s3;
 mod scope;
 mod sizes;
 mod snapshots;
+mod table;
 mod trust;
 mod two_programs;
 mod typed_config;
@@ -46,6 +48,7 @@ mod uploads;
 mod volumes;
 
 use std::{
+    collections::BTreeMap,
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -54,14 +57,18 @@ use std::{
 use ctx::{Case, Ctx, Wire};
 use libtest_mimic::{Arguments, Trial};
 use lxd_tests::{Lab, Slot, why_no_buckets};
+use table::Table;
 
 /// No case takes a tenth of this; a hang must end in a failure that names the case.
 const CASE_LIMIT: Duration = Duration::from_secs(120);
 
+/// The same where nothing is real that could take its time.
+const EMULATED_LIMIT: Duration = Duration::from_secs(15);
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let needs_servers = !arguments.list;
-    let lab = needs_servers.then(|| Lab::attach(&Slot::ALL)).transpose();
+    let lab = needs_servers.then(|| Lab::attach(&[&Slot::REAL[..], &Slot::EMULATED].concat())).transpose();
     let lab = match lab {
         Ok(lab) => lab.map(Arc::new),
         Err(error) => {
@@ -114,43 +121,67 @@ fn main() -> ExitCode {
     };
     let no_buckets = |slot| why_no_buckets(slot).filter(|_| has_buckets(slot));
     let mut trials = Vec::new();
+    let table = Arc::new(Table::default());
     let (mut missing, mut required) = (Vec::new(), false);
+    let mut reasons: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     // A client of a cluster talks to one of its members.
-    let servers =
-        [("lxd", Slot::LxdA), ("incus", Slot::Incus), ("incus7", Slot::Incus7), ("cluster", Slot::Member1)];
+    let servers = [
+        ("lxd", Slot::LxdA),
+        ("incus", Slot::Incus),
+        ("incus7", Slot::Incus7),
+        ("cluster", Slot::Member1),
+        ("emu-lxd5", Slot::EmulatedLxd5),
+        ("emu-lxd", Slot::EmulatedLxdNew),
+        ("emu-incus6", Slot::EmulatedIncus6),
+    ];
     for (server, slot) in servers {
-        let absent = lab.as_ref().and_then(|lab| lab.daemon(slot).err());
+        let absent = lab.as_ref().and_then(|lab| lab.server(slot).err());
         if let Some(reason) = &absent {
             missing.push(format!("{server}: {reason}"));
             required |= slot.is_required();
         }
-        for wire in [Wire::Unix, Wire::Tls] {
+        for wire in wires(slot) {
             for (module, cases) in modules.iter().filter(|(module, _)| is_of(module, slot)) {
                 let skipped = absent.is_some() || (*module == "buckets" && no_buckets(slot).is_some());
                 for case in *cases {
                     let lab = lab.clone();
                     let name = format!("{server}::{wire}::{module}::{}", case.name);
                     let one_by_one = *module == "buckets" && slot == Slot::Incus;
+                    let whole = format!("{module}::{}", case.name);
+                    let left_out = left_out::why(server, &wire.to_string(), &whole);
+                    *reasons.entry(left_out).or_insert(0) += 1;
+                    let skipped = skipped || left_out.is_some();
+                    let (table, module, column) =
+                        (Arc::clone(&table), *module, format!("{server}/{}", wire.short()));
                     let trial = Trial::test(name, move || {
                         // MinIO's programs stumble over each other.
                         static TURN: Mutex<()> = Mutex::new(());
                         let _turn = one_by_one.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
-                        run(case, lab, slot, wire)
+                        let running = table.begin(module, column);
+                        run(case, lab, slot, *wire)?;
+                        running.passed();
+                        Ok(())
                     });
                     trials.push(trial.with_ignored_flag(skipped));
                 }
             }
         }
     }
+    for (reason, count) in reasons.iter().filter_map(|(reason, count)| Some(((*reason)?, count))) {
+        eprintln!("SKIPPED, {count} cases on emulators: {reason}");
+    }
     for reason in &missing {
         eprintln!("SKIPPED, no real server: {reason}");
     }
-    for reason in Slot::ALL.into_iter().filter_map(no_buckets) {
+    for reason in Slot::REAL.into_iter().filter_map(no_buckets) {
         // No archive of a distribution has MinIO, so this is no failure anywhere.
         eprintln!("SKIPPED, no buckets: {reason}");
     }
 
     let conclusion = libtest_mimic::run(&arguments, trials);
+    if !arguments.list {
+        println!("{table}");
+    }
     // The servers end here, before the process does, whatever the cases did.
     drop(lab);
     if required && std::env::var("CI").is_ok_and(|ci| ci == "true") {
@@ -158,6 +189,15 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
+}
+
+/// The ways in: only what is in this process can be reached without a socket.
+fn wires(slot: Slot) -> &'static [Wire] {
+    if slot.personality().is_some() {
+        &[Wire::InProcess, Wire::Unix, Wire::Tls]
+    } else {
+        &[Wire::Unix, Wire::Tls]
+    }
 }
 
 fn run(
@@ -170,9 +210,9 @@ fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let ctx = Ctx::new(lab, slot, wire, case.name);
-        tokio::time::timeout(CASE_LIMIT, (case.run)(ctx))
-            .await
-            .map_err(|_| format!("still running after {CASE_LIMIT:?}"))
+        let limit = if slot.personality().is_some() { EMULATED_LIMIT } else { CASE_LIMIT };
+        let ran = tokio::time::timeout(limit, (case.run)(ctx)).await;
+        ran.map_err(|_| format!("still running after {limit:?}"))
     })?;
     Ok(())
 }

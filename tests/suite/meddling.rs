@@ -13,7 +13,7 @@ use http::header;
 use lxd_storage::{
     Client,
     transport::{
-        self, Body, BoxFuture, Endpoint, HttpTransport, Limits, Transport,
+        self, Body, BoxFuture, Endpoint, Limits, Transport,
         http::{Request, Response},
     },
 };
@@ -23,7 +23,7 @@ type Deed = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 type Rewrite = Box<dyn Fn(&mut Value) + Send + Sync>;
 
 pub(crate) struct Meddler {
-    inner: HttpTransport,
+    inner: Box<dyn Transport>,
     line: String,
     how: How,
     met: Met,
@@ -47,7 +47,7 @@ impl Met {
 impl Meddler {
     /// Something happens once, before the first request that is `METHOD path` goes out.
     pub(crate) fn before<F>(
-        inner: HttpTransport,
+        inner: Box<dyn Transport>,
         line: String,
         deed: impl FnOnce() -> F + Send + 'static,
     ) -> (Client, Met)
@@ -60,14 +60,14 @@ impl Meddler {
 
     /// What the answers to `METHOD path` hold is changed on its way.
     pub(crate) fn rewriting(
-        inner: HttpTransport,
+        inner: Box<dyn Transport>,
         line: String,
         rewrite: impl Fn(&mut Value) + Send + Sync + 'static,
     ) -> (Client, Met) {
         Self::client(inner, line, How::Rewriting(Box::new(rewrite)))
     }
 
-    fn client(inner: HttpTransport, line: String, how: How) -> (Client, Met) {
+    fn client(inner: Box<dyn Transport>, line: String, how: How) -> (Client, Met) {
         let met = Met::default();
         (Client::new(Self { inner, line, how, met: met.clone() }), met)
     }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     content::{contents, fill},
-    ctx::{Ctx, Wire, cases, http_transport},
+    ctx::{Ctx, Wire, cases, transport_to},
     cut::Cut,
 };
 
@@ -41,11 +41,11 @@ cases![
 ];
 
 fn content_there(ctx: &Ctx, volume: &Volume) -> PathBuf {
-    ctx.other_daemon().volume_path(volume.pool().name(), "default", volume.name())
+    ctx.other_server().volume_path(volume.pool().name(), "default", volume.name())
 }
 
 fn pools_there(ctx: &Ctx) -> Vec<PoolHandle> {
-    let names = ctx.other_daemon().pools();
+    let names = ctx.other_server().pools();
     names.iter().map(|name| ctx.other().storage_pool(&**name)).collect()
 }
 
@@ -159,7 +159,7 @@ async fn several_addresses_are_tried(ctx: Ctx) {
     let (here, there) = (&ctx.ready_pools()[0], &pools_there(&ctx)[0]);
     let mut volume = ctx.new_volume(here, "v").await;
     fs::write(ctx.content(&volume).join("file"), b"found").unwrap();
-    let good = ctx.daemon().https_url().to_owned();
+    let good = ctx.server().https_url().to_owned();
     let migration = volume.copy_to_server(there).with_address("https://127.0.0.9:9").with_address(good);
     let mut copy = migration.await.unwrap();
     assert_eq!(fs::read(content_there(&ctx, &copy).join("file")).unwrap(), b"found");
@@ -537,7 +537,7 @@ async fn a_volume_is_not_moved_onto_itself(ctx: Ctx) {
     let pool = ctx.ready_pools().remove(0);
     let volume = ctx.new_volume(&pool, "v").await;
     // The same server, whichever way it is reached.
-    let other_way = Client::new(http_transport(ctx.daemon(), Wire::Unix)).storage_pool(pool.name());
+    let other_way = Client::new(transport_to(ctx.server(), Wire::Unix)).storage_pool(pool.name());
     for pool in [&pool, &other_way] {
         for relay in [false, true] {
             let moving = volume.handle().move_to_server(pool).refresh();

@@ -9,7 +9,7 @@ use lxd_storage::{
 
 use crate::{
     content::contents,
-    ctx::{Ctx, cases, http_transport},
+    ctx::{Ctx, cases, transport_to},
     meddling::Meddler,
     migration::MODES,
 };
@@ -65,7 +65,7 @@ async fn a_move_whose_copy_lacks_a_snapshot_keeps_its_source(ctx: Ctx) {
         let copy = ctx.other().storage_pool(volume.pool().name()).volume(VolumeType::Custom, volume.name());
         let snapshots =
             format!("/1.0/storage-pools/{}/volumes/custom/{}/snapshots", copy.pool().name(), copy.name());
-        let theirs = http_transport(ctx.other_daemon(), ctx.wire);
+        let theirs = transport_to(ctx.other_server(), ctx.wire);
         // Gone between the transfer and the comparison.
         let (target, met) = Meddler::before(theirs, format!("GET {snapshots}"), || async move {
             copy.snapshot("s1").delete().await.unwrap();
@@ -85,7 +85,7 @@ async fn a_move_whose_copy_lacks_a_key_keeps_its_source(ctx: Ctx) {
     for (mode, choose) in MODES {
         let mut volume = original(&ctx, mode).await;
         let path = format!("/1.0/storage-pools/{}/volumes/custom/{}", volume.pool().name(), volume.name());
-        let theirs = http_transport(ctx.other_daemon(), ctx.wire);
+        let theirs = transport_to(ctx.other_server(), ctx.wire);
         // A target that doesn't keep a key, however often it is set.
         let (target, _) = Meddler::rewriting(theirs, format!("GET {path}"), |volume| {
             if let Some(config) = volume["config"].as_object_mut() {
@@ -101,7 +101,7 @@ async fn a_move_whose_copy_is_something_else_keeps_its_source(ctx: Ctx) {
     let mut volume = original(&ctx, "v").await;
     let path = format!("/1.0/storage-pools/{}/volumes/custom/{}", volume.pool().name(), volume.name());
     for (field, words) in [("description", "description"), ("content_type", "content type")] {
-        let theirs = http_transport(ctx.other_daemon(), ctx.wire);
+        let theirs = transport_to(ctx.other_server(), ctx.wire);
         let (target, _) = Meddler::rewriting(theirs, format!("GET {path}"), move |volume| {
             if !volume[field].is_null() {
                 volume[field] = "other".into();

@@ -13,14 +13,14 @@ use http::Method;
 use lxd_storage::{
     Change, Client, ErrorKind, Pending, PoolHandle, SocketMessage, Volume,
     transport::{
-        self, Body, BoxFuture, Endpoint, HttpTransport, Limits, Phase, Reached, Transport,
+        self, Body, BoxFuture, Endpoint, Limits, Phase, Reached, Transport,
         http::{Request, Response},
     },
     types::{Operation, SourceType, StorageVolumeSource, StorageVolumesPost, VolumeType},
 };
 use serde_json::{Value, json};
 
-use crate::ctx::{Ctx, cases, http_transport};
+use crate::ctx::{Ctx, cases, transport_to};
 
 cases![
     running_operations_are_listed,
@@ -203,7 +203,7 @@ async fn dropping_cancels_where_that_is_asked_for(ctx: Ctx) {
 
 /// A transport on which the first few `/wait` requests are lost after they were sent.
 struct Lossy {
-    inner: HttpTransport,
+    inner: Box<dyn Transport>,
     lost: AtomicUsize,
     status: Option<u16>,
     waits: Arc<Mutex<usize>>,
@@ -212,7 +212,7 @@ struct Lossy {
 impl Lossy {
     fn client(ctx: &Ctx, lost: usize, status: Option<u16>) -> (Client, Arc<Mutex<usize>>) {
         let waits = Arc::new(Mutex::new(0));
-        let inner = http_transport(ctx.daemon(), ctx.wire);
+        let inner = transport_to(ctx.server(), ctx.wire);
         let lossy = Self { inner, lost: AtomicUsize::new(lost), status, waits: Arc::clone(&waits) };
         (Client::new(lossy), waits)
     }

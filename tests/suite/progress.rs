@@ -5,21 +5,21 @@ use std::sync::{Arc, Mutex};
 use lxd_storage::{
     Client,
     transport::{
-        self, Body, BoxFuture, Endpoint, HttpTransport, Limits, Transport,
+        self, Body, BoxFuture, Endpoint, Limits, Transport,
         http::{Request, Response, StatusCode},
     },
 };
 
 use crate::{
     content::noise,
-    ctx::{Ctx, cases, http_transport},
+    ctx::{Ctx, cases, transport_to},
     migration::MODES,
 };
 
 cases![progress_in_events_alone_is_heard, every_mode_tells_how_far_it_is];
 
 /// Hides the progress that is in answers, and says that the server has the extension that comes with that.
-struct Newer(HttpTransport);
+struct Newer(Box<dyn Transport>);
 
 impl Transport for Newer {
     fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, transport::Error>> {
@@ -59,8 +59,8 @@ async fn progress_in_events_alone_is_heard(ctx: Ctx) {
     let noise = (0..24_u32 << 20).flat_map(|i| i.wrapping_mul(2_246_822_519).rotate_left(7).to_le_bytes());
     std::fs::write(ctx.content(&volume).join("noise"), noise.collect::<Vec<_>>()).unwrap();
 
-    let newer = Client::new(Newer(http_transport(ctx.other_daemon(), ctx.wire)));
-    let there = newer.storage_pool(ctx.other_daemon().pools()[0].as_str());
+    let newer = Client::new(Newer(transport_to(ctx.other_server(), ctx.wire)));
+    let there = newer.storage_pool(ctx.other_server().pools()[0].as_str());
     let told = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&told);
     let copy = volume.copy_to_server(&there);
@@ -78,7 +78,7 @@ async fn every_mode_tells_how_far_it_is(ctx: Ctx) {
     let mut pool = ctx.slow_pool().await;
     let mut volume = ctx.new_volume(&pool, "v").await;
     std::fs::write(ctx.content(&volume).join("noise"), noise(LENGTH)).unwrap();
-    let there = ctx.other().storage_pool(ctx.other_daemon().pools()[0].as_str());
+    let there = ctx.other().storage_pool(ctx.other_server().pools()[0].as_str());
     for (mode, choose) in MODES {
         let told = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&told);

@@ -97,7 +97,7 @@ fn changed(token: &JoinToken, change: impl FnOnce(&mut Value)) -> JoinToken {
 }
 
 fn server_fingerprint(ctx: &Ctx) -> String {
-    fingerprint(ctx.daemon().certificate_pem().as_bytes()).unwrap()
+    fingerprint(ctx.server().certificate_pem().as_bytes()).unwrap()
 }
 
 async fn assert_works(remotes: &Remotes, name: &str) {
@@ -115,7 +115,7 @@ async fn a_token_makes_a_remote_that_works(ctx: Ctx) {
         (&*server_fingerprint(&ctx), &*ctx.name("client"))
     );
     let remote = remotes.add("mine", Join::token(token).with_project("default")).await.unwrap();
-    assert_eq!(remote.addresses(), [ctx.daemon().https_url()]);
+    assert_eq!(remote.addresses(), [ctx.server().https_url()]);
     let protocol = match ctx.slot.family() {
         Family::Lxd => Protocol::Lxd,
         Family::Incus => Protocol::Incus,
@@ -127,7 +127,7 @@ async fn a_token_makes_a_remote_that_works(ctx: Ctx) {
     let mode = fs::metadata(folder.0.join("client.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let pinned = folder.text("servercerts/mine.crt");
-    assert_eq!(pinned.trim(), ctx.daemon().certificate_pem().trim());
+    assert_eq!(pinned.trim(), ctx.server().certificate_pem().trim());
 
     // The server knows the client by the name in the token.
     let known = ctx.client.request(Method::GET, "/1.0/certificates").query("recursion", "1");
@@ -188,8 +188,7 @@ async fn the_addresses_of_a_token_are_tried_in_order(ctx: Ctx) {
     let token = token(&ctx).await;
     let folder = Folder::new(&ctx, "f");
     // Somebody else, with another certificate, has one of the addresses; nobody has the other.
-    let other =
-        ctx.lab.daemon(lxd_tests::Slot::LxdB).unwrap().https_url().trim_start_matches("https://").to_owned();
+    let other = ctx.other_server().https_url().trim_start_matches("https://").to_owned();
     let token = changed(&token, |content| {
         let mut addresses = vec![json!("127.0.0.1:1"), json!(other)];
         addresses.append(content["addresses"].as_array_mut().unwrap());
@@ -197,7 +196,7 @@ async fn the_addresses_of_a_token_are_tried_in_order(ctx: Ctx) {
     });
     let mut remotes = folder.open();
     let remote = remotes.add("mine", Join::token(token)).await.unwrap();
-    assert_eq!(remote.addresses(), [ctx.daemon().https_url()]);
+    assert_eq!(remote.addresses(), [ctx.server().https_url()]);
     assert_works(&remotes, "mine").await;
 }
 
@@ -215,7 +214,7 @@ async fn a_restricted_token_lets_into_its_projects_only(ctx: Ctx) {
 
 async fn a_trusted_client_needs_no_token(ctx: Ctx) {
     let folder = Folder::new(&ctx, "f");
-    let (certificate, key) = ctx.daemon().client_identity();
+    let (certificate, key) = ctx.server().client_identity();
     folder.write("client.crt", certificate);
     folder.write("client.key", key);
     let mut remotes = folder.open();
@@ -224,7 +223,7 @@ async fn a_trusted_client_needs_no_token(ctx: Ctx) {
         .chunks(2)
         .map(|pair| String::from_utf8_lossy(pair).into())
         .collect();
-    let join = Join::known(ctx.daemon().https_url(), Expect::fingerprint(colons.join(":").to_uppercase()));
+    let join = Join::known(ctx.server().https_url(), Expect::fingerprint(colons.join(":").to_uppercase()));
     remotes.add("mine", join).await.unwrap();
     assert_works(&remotes, "mine").await;
     // A token isn't used up by who is trusted without.
@@ -233,13 +232,13 @@ async fn a_trusted_client_needs_no_token(ctx: Ctx) {
     Folder::new(&ctx, "g").open().add("mine", Join::token(token)).await.unwrap();
 
     let stranger = Folder::new(&ctx, "s");
-    let join = Join::known(ctx.daemon().https_url(), Expect::ask(|_| true));
+    let join = Join::known(ctx.server().https_url(), Expect::ask(|_| true));
     let error = stranger.open().add("mine", join).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
 }
 
 async fn the_trust_password_of_old_servers_works(ctx: Ctx) {
-    let url = ctx.daemon().https_url();
+    let url = ctx.server().https_url();
     let folder = Folder::new(&ctx, "f");
     let mut remotes = folder.open();
     let join = |password: &str, answer: bool| {
@@ -247,7 +246,9 @@ async fn the_trust_password_of_old_servers_works(ctx: Ctx) {
     };
     let declined = remotes.add("mine", join("tell-nobody", false)).await.unwrap_err();
     assert_eq!(declined.kind(), ErrorKind::WrongCertificate);
-    if ctx.slot.family() == Family::Lxd {
+    // Newer servers have tokens instead, and so has Incus.
+    let has_passwords = ctx.slot.family() == Family::Lxd && !ctx.has("explicit_trust_token").await;
+    if has_passwords {
         // It stays set: the same case over the other transport wants the same one.
         let body = json!({ "config": { "core.trust_password": "tell-nobody" } });
         ctx.client.request(Method::PATCH, "/1.0").json(&body).change().await.unwrap();
@@ -256,13 +257,11 @@ async fn the_trust_password_of_old_servers_works(ctx: Ctx) {
     assert_eq!(wrong.kind(), ErrorKind::Refused, "{wrong:#}");
     assert!(!format!("{wrong:#} {wrong:?}").contains("guessed"));
     let outcome = remotes.add("mine", join("tell-nobody", true)).await;
-    match ctx.slot.family() {
-        Family::Lxd => {
-            outcome.unwrap();
-            assert_works(&remotes, "mine").await;
-        }
-        // It has no passwords.
-        Family::Incus => assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Refused),
+    if has_passwords {
+        outcome.unwrap();
+        assert_works(&remotes, "mine").await;
+    } else {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Refused);
     }
 }
 
@@ -298,7 +297,7 @@ async fn a_folder_of_the_command_line_client_is_used(ctx: Ctx) {
     assert_eq!(remotes.client(&image).await.unwrap_err().kind(), ErrorKind::NotAServer);
 
     // A remote of ours beside theirs, with the certificate that they made.
-    let join = Join::known(ctx.daemon().https_url(), Expect::fingerprint(server_fingerprint(&ctx)));
+    let join = Join::known(ctx.server().https_url(), Expect::fingerprint(server_fingerprint(&ctx)));
     remotes.add("ours", join).await.unwrap();
     assert!(folder.run(&ctx, &["storage", "list", "ours:", "--format", "csv"]).contains("dir0"));
     folder.run(&ctx, &["remote", "rename", "ours", "renamed"]);
@@ -327,16 +326,16 @@ async fn a_token_of_the_command_line_client_is_taken(ctx: Ctx) {
 
 async fn one_of_several_addresses_answers(ctx: Ctx) {
     let folder = Folder::new(&ctx, "f");
-    let (certificate, key) = ctx.daemon().client_identity();
+    let (certificate, key) = ctx.server().client_identity();
     folder.write("client.crt", certificate);
     folder.write("client.key", key);
-    let url = ctx.daemon().https_url();
+    let url = ctx.server().https_url();
     let text = format!(
         "remotes:\n  many: {{addr: 'https://127.0.0.1:1,{url}'}}\n  none: {{addrs: ['https://127.0.0.1:1', 'https://127.0.0.1:2']}}\n"
     );
     folder.write("config.yml", text);
-    folder.write("servercerts/many.crt", ctx.daemon().certificate_pem());
-    folder.write("servercerts/none.crt", ctx.daemon().certificate_pem());
+    folder.write("servercerts/many.crt", ctx.server().certificate_pem());
+    folder.write("servercerts/none.crt", ctx.server().certificate_pem());
     let remotes = folder.open();
     assert_works(&remotes, "many").await;
     let error = remotes.client("none").await.unwrap_err();
@@ -349,7 +348,7 @@ async fn one_of_several_addresses_answers(ctx: Ctx) {
 
 async fn a_client_of_a_remote_has_settings_of_its_own(ctx: Ctx) {
     let folder = Folder::new(&ctx, "f");
-    let socket = ctx.daemon().socket();
+    let socket = ctx.server().socket();
     folder.write("config.yml", format!("remotes:\n  here: {{addr: 'unix://{}'}}\n", socket.display()));
     let connect = folder.open().client("here").user_agent("suite/1").patience(Duration::from_secs(5));
     let limits = Limits::METADATA.with_total(Duration::from_secs(60));
@@ -364,7 +363,7 @@ async fn a_client_of_a_remote_has_settings_of_its_own(ctx: Ctx) {
 
 async fn a_socket_is_a_remote_too(ctx: Ctx) {
     let folder = Folder::new(&ctx, "f");
-    let socket = ctx.daemon().socket();
+    let socket = ctx.server().socket();
     folder.write("config.yml", format!("remotes:\n  here: {{addr: 'unix://{}'}}\n", socket.display()));
     assert_works(&folder.open(), "here").await;
 }
@@ -377,7 +376,7 @@ async fn bearer_tokens_take_the_place_of_the_certificate(ctx: Ctx) {
         }
     }
     let folder = Folder::new(&ctx, "f");
-    let (url, pem) = (ctx.daemon().https_url(), ctx.daemon().certificate_pem());
+    let (url, pem) = (ctx.server().https_url(), ctx.server().certificate_pem());
     folder.write("config.yml", format!("remotes:\n  prod: {{addr: '{url}', auth_type: oidc}}\n"));
     folder.write("servercerts/prod.crt", pem);
     let remotes = folder.open();

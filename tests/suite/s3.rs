@@ -8,7 +8,7 @@ use lxd_storage::{
     types::{Secret, Timestamp},
 };
 
-use lxd_tests::Daemon;
+use lxd_tests::Server;
 
 /// The objects of one bucket, with the credentials of one key.
 pub(crate) struct Objects {
@@ -19,9 +19,9 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
-    pub(crate) fn new(daemon: &Daemon, bucket: &Bucket, access: &Secret, secret: &Secret) -> Self {
+    pub(crate) fn new(server: Server<'_>, bucket: &Bucket, access: &Secret, secret: &Secret) -> Self {
         let url: Uri = bucket.s3_url().unwrap().parse().unwrap();
-        let trust = ServerTrust::certificate(daemon.certificate_pem().as_bytes()).unwrap();
+        let trust = ServerTrust::certificate(server.certificate_pem().as_bytes()).unwrap();
         let tls = Tls::builder(format!("https://{}", url.authority().unwrap())).trust(trust).build().unwrap();
         let transport = HttpTransport::new(tls);
         Self { transport, url, access: access.clone(), secret: secret.clone() }

@@ -76,7 +76,7 @@ async fn a_volume_moves_to_another_project(ctx: Ctx) {
         volume.move_to(MoveTo::project(&*project)).await.unwrap();
         assert_eq!((volume.project(), volume.client().project()), (&*project, Some(&*project)));
         assert!(!pool.volumes().exists(VolumeType::Custom, volume.name()).await.unwrap());
-        assert_eq!(contents(&ctx.daemon().volume_path(pool.name(), &project, volume.name())), before);
+        assert_eq!(contents(&ctx.server().volume_path(pool.name(), &project, volume.name())), before);
         volume.delete().await.unwrap();
     }
     delete_project(&ctx, &project).await;
@@ -92,7 +92,7 @@ async fn the_member_reaches_every_request(ctx: Ctx) {
     volume.config_mut().set("user.k", "v");
     volume.save().await.unwrap();
     volume.delete().await.unwrap();
-    let sent = ctx.sent.take();
+    let sent = ctx.sent.take_without_waits();
     assert!(
         sent.iter().all(|request| request == "GET /1.0" || request.contains(&format!("target={member}"))),
         "{sent:?}"

@@ -16,31 +16,31 @@ cases![
 ];
 
 fn identity(ctx: &Ctx) -> Identity {
-    let (certificate, key) = ctx.daemon().client_identity();
+    let (certificate, key) = ctx.server().client_identity();
     Identity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap()
 }
 
 async fn a_server_is_trusted_by_its_fingerprint(ctx: Ctx) {
     let server = ctx.client.server().await.unwrap();
     let told = &server.environment.certificate_fingerprint;
-    assert_eq!(*told, fingerprint(ctx.daemon().certificate_pem().as_bytes()).unwrap());
+    assert_eq!(*told, fingerprint(ctx.server().certificate_pem().as_bytes()).unwrap());
     let trust = ServerTrust::fingerprint(told).unwrap();
     // By its address, which the certificate need not name.
-    let tls = Tls::builder(ctx.daemon().https_url()).identity(identity(&ctx)).trust(trust).build().unwrap();
+    let tls = Tls::builder(ctx.server().https_url()).identity(identity(&ctx)).trust(trust).build().unwrap();
     assert!(Client::https(tls).server().await.unwrap().is_trusted());
 }
 
 async fn a_self_signed_server_is_not_trusted_by_an_authority(ctx: Ctx) {
     // Some certificate that is no authority of this server: the client's own.
-    let trust = ServerTrust::ca(ctx.daemon().client_identity().0.as_bytes()).unwrap();
-    let tls = Tls::builder(ctx.daemon().https_url()).identity(identity(&ctx)).trust(trust).build().unwrap();
+    let trust = ServerTrust::ca(ctx.server().client_identity().0.as_bytes()).unwrap();
+    let tls = Tls::builder(ctx.server().https_url()).identity(identity(&ctx)).trust(trust).build().unwrap();
     let error = Client::https(tls).storage_pools().all().await.unwrap_err();
     assert_eq!((error.kind(), error.request_reached_server()), (ErrorKind::Tls, Reached::No), "{error:?}");
 }
 
 async fn a_caller_without_a_certificate_is_a_stranger(ctx: Ctx) {
-    let trust = ServerTrust::certificate(ctx.daemon().certificate_pem().as_bytes()).unwrap();
-    let client = Client::https(Tls::builder(ctx.daemon().https_url()).trust(trust).build().unwrap());
+    let trust = ServerTrust::certificate(ctx.server().certificate_pem().as_bytes()).unwrap();
+    let client = Client::https(Tls::builder(ctx.server().https_url()).trust(trust).build().unwrap());
     // The server describes itself to anyone, Incus 7 without its extensions, and does nothing else for them.
     let server = client.server().await.unwrap();
     assert!(!server.is_trusted());

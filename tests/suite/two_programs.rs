@@ -14,7 +14,7 @@ use lxd_storage::{
 use serde_json::{Value, json};
 
 use crate::{
-    ctx::{Ctx, cases, http_transport},
+    ctx::{Ctx, cases, transport_to},
     meddling::{Meddler, Met},
 };
 
@@ -35,7 +35,7 @@ fn set(config: &mut Config, key: &str) {
 
 /// The other program.
 fn theirs(ctx: &Ctx) -> Client {
-    Client::new(http_transport(ctx.daemon(), ctx.wire))
+    Client::new(transport_to(ctx.server(), ctx.wire))
 }
 
 /// Our program, whose first write to this path comes right after the other's deed.
@@ -43,7 +43,7 @@ fn ours<F>(ctx: &Ctx, path: &str, deed: impl FnOnce() -> F + Send + 'static) -> 
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    Meddler::before(http_transport(ctx.daemon(), ctx.wire), format!("PUT {path}"), deed)
+    Meddler::before(transport_to(ctx.server(), ctx.wire), format!("PUT {path}"), deed)
 }
 
 fn same(client: &Client, volume: &VolumeHandle) -> VolumeHandle {

@@ -94,7 +94,7 @@ async fn every_pool_key_is_taken_where_the_table_says(ctx: Ctx) {
             let folder = if driver.name == "dir" { "storage-pools/" } else { "disks/" };
             let end = if driver.name == "dir" { "" } else { ".img" };
             let value = match key.name {
-                "source" => format!("{}/{folder}{name}{end}", ctx.daemon().dir().display()),
+                "source" => format!("{}/{folder}{name}{end}", ctx.server().dir().display()),
                 "size" => "256MiB".to_owned(),
                 _ => legal(key),
             };
@@ -103,7 +103,7 @@ async fn every_pool_key_is_taken_where_the_table_says(ctx: Ctx) {
             if key.name == "source" && ctx.is_cluster() {
                 for slot in Slot::CLUSTER {
                     let dir = ctx.lab.daemon(slot).unwrap().dir().display().to_string();
-                    let own = value.replace(&*ctx.daemon().dir().display().to_string(), &dir);
+                    let own = value.replace(&*ctx.server().dir().display().to_string(), &dir);
                     creation = creation.with_member(slot.name(), [("source", own)]);
                 }
             }
@@ -307,7 +307,7 @@ fn release(ctx: &Ctx) -> Release {
 
 /// The drivers that work in the lab.
 fn drivers_here(ctx: &Ctx) -> Vec<&'static DriverInfo> {
-    let works = |name: &str| ctx.daemon().pools().iter().any(|pool| pool.strip_suffix('0') == Some(name));
+    let works = |name: &str| ctx.server().pools().iter().any(|pool| pool.strip_suffix('0') == Some(name));
     drivers::all().filter(|driver| works(driver.name)).collect()
 }
 

@@ -8,12 +8,12 @@ use lxd_storage::transport::{
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::ctx::{Ctx, cases, http_transport};
+use crate::ctx::{Ctx, cases, transport_to};
 
 cases![the_events_websocket_opens_and_speaks];
 
 async fn the_events_websocket_opens_and_speaks(ctx: Ctx) {
-    let transport = http_transport(ctx.daemon(), ctx.wire);
+    let transport = transport_to(ctx.server(), ctx.wire);
     let request = Request::builder()
         .uri("/1.0/events?type=lifecycle")
         .header(header::CONNECTION, "Upgrade")

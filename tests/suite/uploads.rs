@@ -58,7 +58,7 @@ impl Drop for Listening {
 /// A way without TLS to the server's own buckets, whose certificate it would not trust itself.
 async fn way_to(ctx: &Ctx, s3_url: &str) -> Listening {
     let authority = s3_url.strip_prefix("https://").unwrap().split('/').next().unwrap();
-    let trust = ServerTrust::certificate(ctx.daemon().certificate_pem().as_bytes()).unwrap();
+    let trust = ServerTrust::certificate(ctx.server().certificate_pem().as_bytes()).unwrap();
     let tls = Arc::new(Tls::builder(format!("https://{authority}")).trust(trust).build().unwrap());
     Listening::new(move |mut near| {
         let tls = Arc::clone(&tls);
@@ -91,7 +91,7 @@ async fn a_backup_becomes_an_object(ctx: Ctx) {
     volume.backups().upload(automatic(), target.clone()).await.unwrap();
     assert!(volume.backups().all().await.unwrap().is_empty());
 
-    let objects = Objects::new(ctx.daemon(), &bucket, &admin.access_key, &admin.secret_key);
+    let objects = Objects::new(ctx.server(), &bucket, &admin.access_key, &admin.secret_key);
     let packed = objects.get("nightly/data.tar.gz").await.unwrap();
     let mut copy = pool.volumes().import_backup(Upload::from(packed), Some(&ctx.name("copy"))).await.unwrap();
     assert_eq!(contents(&ctx.content(&copy)), contents(&ctx.content(&volume)));

@@ -26,13 +26,13 @@ fn up() -> Result<(), String> {
         print(&lab);
         return Ok(());
     }
-    let lab = Lab::up(&Slot::ALL)?;
+    let lab = Lab::up(&Slot::REAL)?;
     print(&lab);
     if lab.daemons().is_empty() { Err("no server can be had on this machine".to_owned()) } else { Ok(()) }
 }
 
 fn print(lab: &Lab) {
-    for slot in Slot::ALL {
+    for slot in Slot::REAL {
         match lab.daemon(slot) {
             Err(reason) => println!("{slot:<8} none: {reason}"),
             Ok(daemon) => {

@@ -11,7 +11,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let Some(("--no-servers", arguments)) = arguments.split_first().map(|(first, rest)| (*first, rest))
     else {
         // The lab is this process's own, so it ends here whatever becomes of the tests.
-        return run_on(&Lab::attach(&Slot::ALL)?, command.args(arguments));
+        return run_on(&Lab::attach(&Slot::REAL)?, command.args(arguments));
     };
     if is_ci() {
         return Err("CI=true, which wants real servers, and --no-servers".to_owned());
@@ -22,12 +22,12 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
 }
 
 fn run_on(lab: &Lab, command: &mut Command) -> Result<(), String> {
-    let missing: Vec<String> = Slot::ALL
+    let missing: Vec<String> = Slot::REAL
         .into_iter()
         .filter_map(|slot| Some(format!("{slot}: {}", lab.daemon(slot).err()?)))
         .collect();
     let is_required = |slot: &Slot| slot.is_required() && lab.daemon(*slot).is_err();
-    if Slot::ALL.iter().any(is_required) && is_ci() {
+    if Slot::REAL.iter().any(is_required) && is_ci() {
         return Err(format!("CI=true and no real server for {}", missing.join("; ")));
     }
 
@@ -43,7 +43,7 @@ fn run_on(lab: &Lab, command: &mut Command) -> Result<(), String> {
     };
 
     println!();
-    for slot in Slot::ALL {
+    for slot in Slot::REAL {
         match lab.daemon(slot) {
             Ok(daemon) => {
                 println!("ran on a real {slot:<6} over Unix and TLS, pools {}", daemon.pools().join(", "))

@@ -19,9 +19,12 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// In a folder that is removed in the end.
-    pub(crate) fn temporary() -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("lxd-emulator-").tempdir()?;
+    /// In a folder that is removed in the end, and is made in the system's or another one.
+    pub(crate) fn temporary(place: Option<&Path>) -> io::Result<Self> {
+        let place = place.map_or_else(std::env::temp_dir, Path::to_owned);
+        // Servers say whole paths, wherever this process is.
+        let place = std::path::absolute(place)?;
+        let folder = tempfile::Builder::new().prefix("lxd-emulator-").tempdir_in(place)?;
         Ok(Self { root: folder.path().to_owned(), _temporary: Some(folder) })
     }
 

@@ -59,6 +59,7 @@ impl Emulator {
             members: Vec::new(),
             with: Vec::new(),
             without: Vec::new(),
+            temporary: None,
             state: None,
         }
     }
@@ -111,6 +112,7 @@ pub struct EmulatorBuilder {
     members: Vec<String>,
     with: Vec<String>,
     without: Vec<String>,
+    temporary: Option<PathBuf>,
     state: Option<PathBuf>,
 }
 
@@ -140,6 +142,12 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Sets where the temporary folder is made. Default: where the system has such folders.
+    pub fn temporary_in(mut self, folder: impl AsRef<Path>) -> Self {
+        self.temporary = Some(folder.as_ref().to_owned());
+        self
+    }
+
     /// Keeps everything in a folder, which is empty or holds what an emulator of the same personality kept there.
     pub fn state(mut self, folder: impl AsRef<Path>) -> Self {
         self.state = Some(folder.as_ref().to_owned());
@@ -161,7 +169,7 @@ impl EmulatorBuilder {
         #[cfg(feature = "tls")]
         let mut certificate = None;
         let (store, content) = match &self.state {
-            None => (Store::in_memory(database, name), Content::temporary()?),
+            None => (Store::in_memory(database, name), Content::temporary(self.temporary.as_deref())?),
             Some(folder) => {
                 std::fs::create_dir_all(folder)?;
                 let folder = folder.canonicalize()?;

@@ -1,8 +1,9 @@
 //! The main job, once through: create a pool and volumes, edit, resize, list, copy, move, delete.
 //!
 //! `cargo run --example tour` uses the LXD or Incus of this machine where one answers. Otherwise it starts a private
-//! daemon for the time of the tour, if LXD or Incus is installed and it may (root). Where neither is to be had it
-//! says so. Everything it makes has a name that begins with `lxd-tour-`, and it removes all of it.
+//! daemon for the time of the tour, if LXD or Incus is installed and it may (root). Where neither is to be had it goes to
+//! the emulator, in this very process, and says why. Everything it makes has a name that begins with `lxd-tour-`, and it
+//! removes all of it.
 
 use std::{
     error::Error,
@@ -10,6 +11,7 @@ use std::{
     process::ExitCode,
 };
 
+use lxd_emulator::{Emulator, Personality};
 use lxd_storage::{
     Client, MoveTo, PoolHandle, Volume,
     transport::discover,
@@ -32,7 +34,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// A client of the server that is there, or of one started for us, which ends when the lab is dropped.
+/// A client of the server that is there, or of one started for us, which ends when the lab is dropped, or of an emulator.
 async fn find_or_start() -> Result<(Client, Option<Lab>), String> {
     let not_found = match Client::local().await {
         Ok(client) => {
@@ -41,7 +43,7 @@ async fn find_or_start() -> Result<(Client, Option<Lab>), String> {
         }
         Err(error) => error,
     };
-    let mut reasons = vec!["no server can be had here.".to_owned()];
+    let mut reasons = Vec::new();
     let tried = discover::attempts(&not_found).unwrap_or_default();
     reasons.extend(tried.iter().map(|attempt| format!("- {attempt}")));
     for slot in [Slot::LxdA, Slot::Incus] {
@@ -61,7 +63,10 @@ async fn find_or_start() -> Result<(Client, Option<Lab>), String> {
             Err(reason) => reasons.push(format!("- a private {slot} cannot be started: {reason}")),
         }
     }
-    Err(reasons.join("\n"))
+    say("Server: an emulator of LXD 5.0 in this process, because no real one is to be had here:");
+    reasons.iter().for_each(say);
+    let emulator = Emulator::new(Personality::Lxd5).map_err(|error| format!("it did not start: {error}"))?;
+    Ok((Client::new(emulator.transport()), None))
 }
 
 async fn tour(client: &Client) -> Result<(), Box<dyn Error>> {

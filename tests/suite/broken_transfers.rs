@@ -114,7 +114,9 @@ async fn an_iso_that_is_cut_leaves_nothing(ctx: Ctx) {
     assert!(!volumes.exists(VolumeType::Custom, &name).await.unwrap());
     let mut volume = volumes.import_iso(Upload::from(image.clone()), &name).await.unwrap();
     let mut folder = ctx.content(&volume).into_os_string();
-    folder.push(".iso");
+    if !folder.to_string_lossy().ends_with(".iso") {
+        folder.push(".iso");
+    }
     assert!(fs::read(PathBuf::from(folder).join("root.img")).unwrap().starts_with(&image));
     volume.delete().await.unwrap();
 }

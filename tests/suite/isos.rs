@@ -42,7 +42,9 @@ async fn new_iso(ctx: &Ctx, pool: &PoolHandle) -> Volume {
 /// Where this process sees the image in a volume.
 fn stored(folder: PathBuf) -> PathBuf {
     let mut folder = folder.into_os_string();
-    folder.push(".iso");
+    if !folder.to_string_lossy().ends_with(".iso") {
+        folder.push(".iso");
+    }
     PathBuf::from(folder).join("root.img")
 }
 

@@ -1,8 +1,11 @@
 //! The endpoints, a file for each area.
 
+pub(crate) mod backups;
 pub(crate) mod certificates;
 pub(crate) mod cluster;
 pub(crate) mod events;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod instance_change;
 pub(crate) mod instances;
 pub(crate) mod operations;

@@ -42,9 +42,20 @@ impl Content {
         self.member(member).join("storage-pools").join(component(pool))
     }
 
-    /// The folder of a volume.
+    /// The folder of a volume, which bears a suffix where it holds an ISO image.
     pub(crate) fn volume(&self, key: &VolumeKey) -> PathBuf {
+        let image = self.image(key);
+        if image.is_dir() { image } else { self.files(key) }
+    }
+
+    fn files(&self, key: &VolumeKey) -> PathBuf {
         self.pool(&key.pool, &key.member).join(plural(key.kind)).join(component(&internal_name(key)))
+    }
+
+    fn image(&self, key: &VolumeKey) -> PathBuf {
+        let mut folder = self.files(key).into_os_string();
+        folder.push(".iso");
+        folder.into()
     }
 
     /// The folder of a snapshot.
@@ -67,9 +78,14 @@ impl Content {
             .join(component(&internal_name(key)))
     }
 
+    /// Where uploads are until somebody looked at them.
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
+
     /// Makes a volume's folder; a disk of so many bytes in it where it is one.
     pub(crate) fn create(&self, key: &VolumeKey, content_type: ContentType, size: u64) -> io::Result<()> {
-        let folder = self.volume(key);
+        let folder = if content_type == ContentType::Iso { self.image(key) } else { self.files(key) };
         fs::create_dir_all(&folder)?;
         match content_type {
             ContentType::Filesystem => Ok(()),
@@ -93,7 +109,8 @@ impl Content {
     /// Gives a volume another name, pool or project by moving what it is made of.
     pub(crate) fn rename(&self, from: &VolumeKey, to: &VolumeKey) -> io::Result<()> {
         let pairs = [
-            (self.volume(from), self.volume(to)),
+            (self.files(from), self.files(to)),
+            (self.image(from), self.image(to)),
             (self.snapshots(from), self.snapshots(to)),
             (self.backups(from), self.backups(to)),
         ];
@@ -163,7 +180,11 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
 
 /// Puts a copy of a folder in the place of another.
 pub(crate) fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    remove(to)?;
+    // Whoever looks into a new folder meanwhile finds it there.
+    let is_empty = fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_none());
+    if !is_empty {
+        remove(to)?;
+    }
     copy(from, to)
 }
 

@@ -21,6 +21,7 @@
 #![allow(dead_code, reason = "a part of the state and of the habits is for endpoints that follow")]
 
 mod api;
+mod archive;
 mod call;
 mod clock;
 mod config;

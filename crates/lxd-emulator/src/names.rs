@@ -77,3 +77,15 @@ pub(crate) fn event_source(key: &VolumeKey, after: &str) -> String {
         key.kind.name()
     )
 }
+
+/// A backup: in lists, and in the operations of servers whose URLs lead somewhere.
+pub(crate) fn backup(core: &Core, key: &VolumeKey, backup: &str) -> String {
+    // LXD 5.0 writes the name as it is.
+    let backup = if core.behaviour.urls_encoded_twice { backup.to_owned() } else { path_escaped(backup) };
+    let (pool, kind) = (path_escaped(&key.pool), key.kind.name());
+    format!(
+        "/1.0/storage-pools/{pool}/volumes/{kind}/{}/backups/{backup}{}",
+        path_escaped(&key.name),
+        scope_of(&key.project, "")
+    )
+}

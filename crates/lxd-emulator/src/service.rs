@@ -127,6 +127,8 @@ async fn volumes(call: Call, method: &str, pool: &str, rest: &[&str]) -> Result<
     match (method, rest) {
         ("GET", []) => api::volumes::list(&call, pool, None),
         ("GET", [kind]) => api::volumes::list(&call, pool, Some(kind)),
+        ("POST", []) if api::import::is_upload(&call, false) => api::import::create(call, pool).await,
+        ("POST", [_]) if api::import::is_upload(&call, true) => api::import::create(call, pool).await,
         ("POST", []) => api::volume_create::create(call, pool, None).await,
         ("POST", [kind]) => api::volume_create::create(call, pool, Some(kind)).await,
         ("GET", [kind, name]) => api::volumes::get(&call, pool, kind, name),
@@ -138,8 +140,26 @@ async fn volumes(call: Call, method: &str, pool: &str, rest: &[&str]) -> Result<
             let volume = (pool, *kind, *name);
             snapshots(call, method, volume, rest).await
         }
+        ("GET", [kind, name, "backups"]) => api::backups::list(&call, pool, kind, name),
+        ("POST", [kind, name, "backups"]) => api::backups::create(call, pool, kind, name).await,
+        ("GET", [kind, name, "backups", backup]) => api::backups::get(&call, pool, kind, name, backup),
+        ("POST", [kind, name, "backups", backup]) => {
+            api::backups::rename(call, pool, kind, name, backup).await
+        }
+        ("DELETE", [kind, name, "backups", backup]) => api::backups::delete(&call, pool, kind, name, backup),
+        ("GET", [kind, name, "backups", backup, "export"]) => {
+            api::export::get(call, pool, kind, name, backup).await
+        }
         ("GET", [kind, name, "state"]) => api::volume_state::get(&call, pool, kind, name),
-        (_, [] | [_] | [_, _] | [_, _, "state"]) => Err(not_implemented()),
+        (
+            _,
+            []
+            | [_]
+            | [_, _]
+            | [_, _, "state" | "backups"]
+            | [_, _, "backups", _]
+            | [_, _, "backups", _, "export"],
+        ) => Err(not_implemented()),
         _ => Err(no_route()),
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     failure::Failure,
     names, scope,
     snapshot_name::next_name,
-    state::{Snapshot, Volume, VolumeKey},
+    state::{ContentType, Snapshot, Volume, VolumeKey},
 };
 
 #[derive(Serialize)]
@@ -100,7 +100,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
     let (wanted, sent_expiry) = (fields.text("name")?, fields.time("expires_at")?);
     let sent_description = fields.text("description")?;
     let core = Arc::clone(&call.core);
-    let (key, short, snapshot) = core.store.read(|database| {
+    let (key, short, snapshot, is_image) = core.store.read(|database| {
         crate::projects::check_not_blocked(database, call.project(), "snapshot")?;
         let (key, volume) = scope::find(&call, database, pool, kind, name)?;
         let short = if wanted.is_empty() { next_name(&core, volume)? } else { wanted };
@@ -120,7 +120,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
         let config =
             with_defaults(&core, scope::pool(database, &key.pool)?, volume.content_type, &volume.config);
         let snapshot = Snapshot { name: short.clone(), description, config, created_at, expires_at };
-        Ok((key, short, snapshot))
+        Ok((key, short, snapshot, volume.content_type == ContentType::Iso))
     })?;
     let plan = call.plan("Creating storage volume snapshot").at(&key.member).about(
         &core,
@@ -135,6 +135,9 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
     let operation = core.operations.start(plan, |_| {
         let core = Arc::clone(&core);
         async move {
+            if is_image {
+                return Err(Failure::internal("Volume of content type \"iso\" does not support snapshots"));
+            }
             take(&core, &key, snapshot).await?;
             let source = names::event_source(&key, &format!("/snapshots/{short}"));
             let context = serde_json::json!({"type": key.kind.name()});

@@ -14,7 +14,7 @@ use crate::{
     decode::Fields,
     envelope::Reply,
     failure::Failure,
-    keys, names, scope,
+    keys, names, scope, size,
     state::{Database, Snapshot, Volume, VolumeKey, VolumeKind},
 };
 
@@ -195,7 +195,29 @@ pub(crate) async fn transfer(
         None => core.content.volume(&found.key),
     };
     let to = core.content.volume(key);
+    throttle(core, &found.key, key, &from).await?;
     blocking(core, move || content::replace(&from, &to).map_err(Failure::from)).await
+}
+
+/// Takes as long as a copy that one of the pools slows down by `rsync.bwlimit`.
+async fn throttle(
+    core: &Core,
+    from: &VolumeKey,
+    to: &VolumeKey,
+    folder: &std::path::Path,
+) -> Result<(), Failure> {
+    let slowest = core.store.read(|database| {
+        let limit = |key: &VolumeKey| {
+            let limit = scope::pool(database, &key.pool).ok()?.config.get("rsync.bwlimit")?;
+            size::parse(limit).ok().filter(|limit| *limit > 0)
+        };
+        Ok::<_, Failure>([limit(from), limit(to)].into_iter().flatten().min())
+    })?;
+    if let Some(bytes_per_second) = slowest {
+        let seconds = core.content.usage(folder) as f64 / bytes_per_second as f64;
+        tokio::time::sleep(std::time::Duration::from_secs_f64(seconds.min(60.0))).await;
+    }
+    Ok(())
 }
 
 /// Makes a volume what another is: snapshots that are missing are copied, and those that the source lacks removed.

@@ -1,0 +1,209 @@
+//! Backups as archives: an index, the files of a volume, and those of its snapshots, laid out as the servers do.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Seek},
+    path::{Path, PathBuf},
+};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use serde::{Deserialize, Serialize};
+use tar::{Archive, Builder, Header};
+
+use crate::{
+    clock,
+    config::Config,
+    content::{self, DISK},
+    state::{Snapshot, Volume, VolumeKey},
+};
+
+/// Where the index is.
+const INDEX: &str = "backup/index.yaml";
+
+/// A folder of content, and its place in the archive.
+pub(crate) type Part = (PathBuf, String);
+
+/// What an archive says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Index {
+    pub(crate) name: String,
+    backend: String,
+    pool: String,
+    #[serde(default)]
+    pub(crate) snapshots: Vec<String>,
+    #[serde(default)]
+    optimized: bool,
+    #[serde(default)]
+    optimized_header: bool,
+    #[serde(rename = "type")]
+    kind: String,
+    config: Described,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Described {
+    volume: Option<Entry>,
+    #[serde(default)]
+    volume_snapshots: Vec<Entry>,
+}
+
+/// A volume, or a snapshot of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default)]
+    pub(crate) config: Config,
+    #[serde(default)]
+    pub(crate) content_type: String,
+    #[serde(default)]
+    pub(crate) created_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at: Option<String>,
+}
+
+impl Index {
+    pub(crate) fn new(key: &VolumeKey, volume: &Volume, kept: &[Snapshot], driver: &str) -> Self {
+        let content_type = volume.content_type.name().to_owned();
+        let of = |snapshot: &Snapshot| Entry {
+            name: snapshot.name.clone(),
+            description: snapshot.description.clone(),
+            config: snapshot.config.clone(),
+            content_type: content_type.clone(),
+            created_at: clock::text(snapshot.created_at),
+            expires_at: Some(clock::text(snapshot.expires_at)),
+        };
+        let entry = Entry {
+            name: key.name.clone(),
+            description: volume.description.clone(),
+            config: volume.config.clone(),
+            content_type: content_type.clone(),
+            created_at: clock::text(volume.created_at),
+            expires_at: None,
+        };
+        Self {
+            name: key.name.clone(),
+            backend: driver.to_owned(),
+            pool: key.pool.clone(),
+            snapshots: kept.iter().map(|one| one.name.clone()).collect(),
+            optimized: false,
+            optimized_header: false,
+            kind: "custom".to_owned(),
+            config: Described { volume: Some(entry), volume_snapshots: kept.iter().map(of).collect() },
+        }
+    }
+
+    /// The volume and its snapshots.
+    pub(crate) fn into_entries(self) -> (Option<Entry>, Vec<Entry>) {
+        (self.config.volume, self.config.volume_snapshots)
+    }
+}
+
+/// Writes an archive, compressed or not.
+pub(crate) fn pack(file: &Path, gzip: bool, disk: bool, index: &Index, parts: &[Part]) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let file = File::create(file)?;
+    if gzip {
+        write(GzEncoder::new(file, Compression::fast()), disk, index, parts)?.finish()?.sync_all()
+    } else {
+        write(file, disk, index, parts)?.sync_all()
+    }
+}
+
+fn write<W: io::Write>(to: W, disk: bool, index: &Index, parts: &[Part]) -> io::Result<W> {
+    let mut tar = Builder::new(to);
+    tar.follow_symlinks(false);
+    let text = serde_norway::to_string(index).map_err(io::Error::other)?;
+    let mut header = Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, INDEX, text.as_bytes())?;
+    for (folder, place) in parts {
+        if disk {
+            tar.append_path_with_name(folder.join(DISK), format!("{place}.img"))?;
+        } else {
+            tar.append_dir_all(place, folder)?;
+        }
+    }
+    tar.into_inner()
+}
+
+/// Why a file is no backup.
+pub(crate) enum Unreadable {
+    Compression,
+    NoIndex,
+    Broken(io::Error),
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// A file as the archive that it is, decompressed where it must be.
+fn open(path: &Path) -> Result<Archive<Box<dyn Read>>, Unreadable> {
+    let mut file = File::open(path)?;
+    let mut head = [0; 512];
+    let length = read_up_to(&mut file, &mut head)?;
+    file.rewind()?;
+    match head {
+        [0x1f, 0x8b, ..] => Ok(Archive::new(Box::new(GzDecoder::new(file)))),
+        _ if length > 262 && head[257..262] == *b"ustar" => Ok(Archive::new(Box::new(file))),
+        _ => Err(Unreadable::Compression),
+    }
+}
+
+fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
+
+/// Reads what an archive says of itself.
+pub(crate) fn index(path: &Path) -> Result<Index, Unreadable> {
+    for entry in open(path)?.entries()? {
+        let mut entry = entry?;
+        if entry.path()?.as_ref() == Path::new(INDEX) {
+            let mut text = String::new();
+            entry.read_to_string(&mut text)?;
+            return serde_norway::from_str(&text).map_err(|error| io::Error::other(error).into());
+        }
+    }
+    Err(Unreadable::NoIndex)
+}
+
+/// Unpacks an archive into a folder of its own, out of which no name in it leads.
+pub(crate) fn unpack(path: &Path, staging: &Path) -> Result<(), Unreadable> {
+    fs::create_dir_all(staging)?;
+    let mut archive = open(path)?;
+    archive.set_preserve_permissions(true);
+    Ok(archive.unpack(staging)?)
+}
+
+/// Moves what was unpacked to its place: a folder of files, or a disk. A new folder is never away meanwhile.
+pub(crate) fn settle(staging: &Path, place: &str, folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let (files, disk) = (staging.join(place), staging.join(format!("{place}.img")));
+    if disk.is_file() {
+        return fs::rename(disk, folder.join(DISK));
+    }
+    if !files.is_dir() {
+        return Ok(());
+    }
+    match fs::rename(&files, folder) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            content::remove(folder)?;
+            fs::rename(files, folder)
+        }
+        settled => settled,
+    }
+}

@@ -60,9 +60,12 @@ pub(crate) fn says_limit(text: &str) -> bool {
     text.contains("Reached maximum ")
 }
 
-/// The kernel's words, which servers hand on from the programs that they run.
+/// The kernel's words, as servers hand them on from the programs that they run, and as Go writes them.
+const FULL: [&str; 4] =
+    ["No space left on device", "no space left on device", "Disk quota exceeded", "disk quota exceeded"];
+
 pub(crate) fn says_no_space(text: &str) -> bool {
-    text.contains("No space left on device") || text.contains("Disk quota exceeded")
+    FULL.iter().any(|words| text.contains(words))
 }
 
 fn says_not_found(text: &str) -> bool {
@@ -105,7 +108,13 @@ mod tests {
         assert_eq!(gone("/v/bitmaps"), ErrorKind::InvalidInput);
         let limit = "Reached maximum aggregate value \"1GiB\" for \"limits.disk\" in project \"p\"";
         assert_eq!(kind(&Method::POST, "/x", 500, limit), ErrorKind::LimitReached);
-        assert_eq!(kind(&Method::POST, "/x", 500, "write f: No space left on device"), ErrorKind::NoSpace);
+        for full in [
+            "rsync: write f: No space left on device (28)",
+            "write /f: no space left on device",
+            "write /f: disk quota exceeded",
+        ] {
+            assert_eq!(kind(&Method::POST, "/x", 500, full), ErrorKind::NoSpace);
+        }
         assert_eq!(
             kind(&Method::GET, "/p/resources?project=a", 500, "Storage pool not found"),
             ErrorKind::NotFound

@@ -14,6 +14,7 @@ use crate::{
     envelope::Reply,
     events::Requestor,
     failure::Failure,
+    faults::OperationFault,
     operation_view::View,
     operations::Operation,
     plan::{Class, Plan},
@@ -49,13 +50,17 @@ impl SharedBody {
 
     /// Reads on to the end, but not for long: a client that is still sending hears no answer.
     pub(crate) async fn drain(self) {
-        let mut body = self.take();
-        let mut left = DRAINED;
-        while let Some(Ok(chunk)) = body.chunk().await {
-            match left.checked_sub(chunk.len()) {
-                Some(less) => left = less,
-                None => return,
-            }
+        drain(self.take()).await;
+    }
+}
+
+/// Reads on to the end of a body, but not for long.
+pub(crate) async fn drain(mut body: Body) {
+    let mut left = DRAINED;
+    while let Some(Ok(chunk)) = body.chunk().await {
+        match left.checked_sub(chunk.len()) {
+            Some(less) => left = less,
+            None => return,
         }
     }
 }
@@ -70,6 +75,8 @@ pub(crate) struct Call {
     body: SharedBody,
     /// How the connection is taken over, where it can be.
     pub(crate) takeover: Option<Takeover>,
+    /// What the operation does that the request begins.
+    fault: Option<OperationFault>,
 }
 
 impl Call {
@@ -78,6 +85,7 @@ impl Call {
         let segments = crate::route::segments(parts.uri.path());
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let takeover = parts.extensions.remove::<Takeover>();
+        let fault = parts.extensions.remove::<OperationFault>();
         (
             Self {
                 core,
@@ -87,6 +95,7 @@ impl Call {
                 caller,
                 body: SharedBody(Arc::new(Mutex::new(body))),
                 takeover,
+                fault,
             },
             segments,
         )
@@ -153,6 +162,7 @@ impl Call {
             may_cancel: false,
             location: self.core.store.read(|database| self.core.here(database)),
             requestor: Some(self.requestor()),
+            fault: self.fault.clone(),
         }
     }
 

@@ -8,7 +8,12 @@ use hyper_util::rt::TokioIo;
 use lxd_transport::{Body, Io};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{call::Caller, core::Core, service, upgrade::Takeover};
+use crate::{
+    call::Caller,
+    core::Core,
+    misbehaving::{self, Broken},
+    upgrade::Takeover,
+};
 
 /// Serves HTTP on a stream.
 pub(crate) async fn connection(
@@ -16,24 +21,32 @@ pub(crate) async fn connection(
     core: Arc<Core>,
     caller: Caller,
 ) {
+    let cut = core.faults.next_cut();
     let service = hyper::service::service_fn(|request: Request<Incoming>| {
         let (core, caller) = (Arc::clone(&core), caller.clone());
-        async move { Ok::<_, std::convert::Infallible>(respond(&core, request, caller).await) }
+        async move { respond(&core, request, caller).await }
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    // What breaks a connection is the client's affair.
-    let _ = serving.await;
+    tokio::select! {
+        // What breaks a connection is the client's affair.
+        _ = serving => {}
+        () = cut => {}
+    }
 }
 
-async fn respond(core: &Arc<Core>, mut request: Request<Incoming>, caller: Caller) -> Response<Body> {
+async fn respond(
+    core: &Arc<Core>,
+    mut request: Request<Incoming>,
+    caller: Caller,
+) -> Result<Response<Body>, Broken> {
     let upgrade = hyper::upgrade::on(&mut request);
     let takeover = Takeover::new();
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(takeover.clone());
-    let response = service::answer(core, request, caller).await;
+    let response = misbehaving::answer(core, request, caller).await?;
     if let Some(user) = takeover.user() {
         tokio::spawn(async move {
             if let Ok(upgraded) = upgrade.await {
@@ -42,5 +55,5 @@ async fn respond(core: &Arc<Core>, mut request: Request<Incoming>, caller: Calle
             }
         });
     }
-    response
+    Ok(response)
 }

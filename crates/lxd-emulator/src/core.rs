@@ -6,6 +6,7 @@ use crate::{
     clock::Clock,
     content::Content,
     events::{Events, Lifecycle, Requestor},
+    faults::Faults,
     operations::Operations,
     personality::{Behaviour, Extensions},
     state::Database,
@@ -24,6 +25,7 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<Clock>,
     pub(crate) events: Arc<Events>,
     pub(crate) operations: Operations,
+    pub(crate) faults: Faults,
     /// Names of the drivers that pools may have.
     pub(crate) drivers: Vec<String>,
     pub(crate) maintained: crate::maintenance::Last,

@@ -14,6 +14,7 @@ use crate::{
     content::Content,
     core::Core,
     events::Events,
+    faults::{Fault, Faults, Struck},
     in_process::InProcess,
     operations::Operations,
     personality::Extensions,
@@ -91,6 +92,23 @@ impl Emulator {
             name: volume.to_owned(),
             member,
         })
+    }
+
+    /// Lets requests that are like this meet a fault from now on. Of several rules the first that fits strikes.
+    pub fn fault(&self, fault: Fault) -> Struck {
+        Struck::new(self.clone(), self.core.faults.add(fault))
+    }
+
+    /// Breaks all connections and event streams, as a proxy does that is restarted. What is stored and what runs stays.
+    pub fn break_connections(&self) {
+        self.core.faults.cut_all();
+    }
+
+    /// Restarts the server: all connections and event streams break, and its operations are forgotten. What is stored
+    /// stays; work that was under way goes on unseen.
+    pub fn restart(&self) {
+        self.core.operations.forget_all();
+        self.core.faults.cut_all();
     }
 
     /// Stops the server's clock, if it still goes by itself, and moves it on.
@@ -192,6 +210,7 @@ impl EmulatorBuilder {
             clock,
             events,
             operations,
+            faults: Faults::default(),
             drivers,
             maintained: crate::maintenance::Last::default(),
             #[cfg(feature = "tls")]

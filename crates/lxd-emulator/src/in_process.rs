@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use http::{Request, Response};
-use lxd_transport::{Body, BoxFuture, Endpoint, Error, Io, OnUpgrade, Transport};
+use lxd_transport::{Body, BoxFuture, Endpoint, Error, ErrorKind, Io, OnUpgrade, Reached, Transport};
 
-use crate::{call::Caller, core::Core, service, upgrade::Takeover};
+use crate::{call::Caller, core::Core, misbehaving, upgrade::Takeover};
 
 /// How much an upgraded connection holds before its writer waits.
 const PIPE: usize = 64 << 10;
@@ -28,7 +28,12 @@ impl Transport for InProcess {
         Box::pin(async move {
             let takeover = Takeover::new();
             request.extensions_mut().insert(takeover.clone());
-            let mut response = service::answer(&self.core, request, Caller::Local).await;
+            let answered = misbehaving::answer(&self.core, request, Caller::Local).await;
+            let mut response = answered.map_err(|broken| {
+                Error::new(ErrorKind::Interrupted, "the connection broke before the answer came")
+                    .with_reached(Reached::Maybe)
+                    .with_source(broken)
+            })?;
             if let Some(user) = takeover.user() {
                 let (ours, theirs) = tokio::io::duplex(PIPE);
                 tokio::spawn(user(Box::new(ours)));

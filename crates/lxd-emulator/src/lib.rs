@@ -36,6 +36,7 @@ mod envelope;
 mod etag;
 mod events;
 mod failure;
+mod faults;
 mod filter;
 mod gojson;
 mod in_process;
@@ -44,6 +45,7 @@ mod keys;
 #[cfg(feature = "unix")]
 mod listeners;
 mod maintenance;
+mod misbehaving;
 mod names;
 mod operation_view;
 mod operations;
@@ -70,6 +72,7 @@ pub use self::listeners::UnixListener;
 pub use self::tls::TlsListener;
 pub use self::{
     emulator::{Emulator, EmulatorBuilder},
+    faults::{Fault, OperationFault, Struck},
     in_process::InProcess,
     personality::Personality,
 };

@@ -15,6 +15,7 @@ use crate::{
     clock::{Clock, Moment},
     events::Events,
     failure::Failure,
+    faults::OperationFault,
     operation_view::View,
     personality::Behaviour,
     plan::Plan,
@@ -205,6 +206,11 @@ impl Operations {
         self.lock().remove(id);
     }
 
+    /// Makes all of them no longer known.
+    pub(crate) fn forget_all(&self) {
+        self.lock().clear();
+    }
+
     /// An operation that runs from now on; whoever starts it also ends it.
     pub(crate) fn open(&self, plan: Plan) -> Arc<Operation> {
         let now = self.clock.now();
@@ -240,9 +246,19 @@ impl Operations {
         let operation = self.open(plan);
         let work = work(Arc::clone(&operation));
         let running = Arc::clone(&operation);
+        let fault = running.plan.fault.clone();
+        if fault == Some(OperationFault::Vanishes) {
+            self.forget(&running.id);
+        }
         tokio::spawn(async move {
+            if fault == Some(OperationFault::NeverEnds) {
+                return;
+            }
             let result = work.await;
-            running.end(result);
+            running.end(match fault {
+                Some(OperationFault::FailsLate(text)) => Err(Failure::internal(text)),
+                _ => result,
+            });
         });
         operation
     }

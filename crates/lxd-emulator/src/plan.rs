@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::{core::Core, events::Requestor};
+use crate::{core::Core, events::Requestor, faults::OperationFault};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -35,6 +35,7 @@ pub(crate) struct Plan {
     pub(crate) may_cancel: bool,
     pub(crate) location: String,
     pub(crate) requestor: Option<Requestor>,
+    pub(crate) fault: Option<OperationFault>,
 }
 
 impl Plan {

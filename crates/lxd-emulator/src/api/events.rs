@@ -51,13 +51,21 @@ pub(crate) fn listen(call: Call) -> Result<Reply, Failure> {
     }
     // From here on, so that nothing is missed that happens after the answer.
     let events = call.core.events.listen();
-    websocket(&call.headers, call.takeover, move |socket| serve(socket, events, choice)).map(Reply::Raw)
+    let cut = call.core.faults.next_cut();
+    websocket(&call.headers, call.takeover, move |socket| serve(socket, events, choice, cut)).map(Reply::Raw)
 }
 
-async fn serve(mut socket: Socket, mut events: Receiver<Arc<Event>>, choice: Choice) {
+async fn serve(
+    mut socket: Socket,
+    mut events: Receiver<Arc<Event>>,
+    choice: Choice,
+    cut: impl Future<Output = ()>,
+) {
+    let mut cut = std::pin::pin!(cut);
     let mut keepalive = tokio::time::interval(KEEPALIVE);
     loop {
         let message = tokio::select! {
+            () = &mut cut => return,
             _ = keepalive.tick() => Message::ping(Bytes::from_static(b"keepalive")),
             event = events.recv() => match event {
                 Ok(event) if choice.takes(&event) => Message::text(event.text.clone()),

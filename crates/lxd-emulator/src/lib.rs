@@ -18,8 +18,6 @@
 //! A [`Personality`] sets the API extensions and the habits that no extension tells: LXD 5.0.2, LXD 6.8 with its
 //! asynchronous writes, and Incus 6.0.4.
 
-#![allow(dead_code, reason = "a part of the state and of the habits is for endpoints that follow")]
-
 mod api;
 mod archive;
 mod call;

@@ -111,6 +111,7 @@ impl Operation {
     }
 
     /// Sets one entry of the metadata, and tells listeners.
+    #[expect(dead_code, reason = "for the progress of transfers between servers, which follow")]
     pub(crate) fn report(&self, key: &str, value: impl Into<Value>) {
         {
             let mut state = self.lock();

@@ -9,6 +9,7 @@ use crate::{core::Core, events::Requestor, faults::OperationFault};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     Task,
+    #[expect(dead_code, reason = "for transfers between servers, which follow")]
     Websocket,
     Token,
 }

@@ -46,22 +46,6 @@ const ACCEPTED: &[Accepted] = &[
         may_be_same: false,
         personalities: &[Personality::Incus6],
     },
-    Accepted {
-        request: "POST /1.0/storage-pools/#p/volumes/custom",
-        real: "not implemented",
-        emulated: "Unknown source type",
-        reason: "migration is not emulated yet",
-        may_be_same: false,
-        personalities: &Personality::ALL,
-    },
-    Accepted {
-        request: "GET /1.0/operations/nope/websocket",
-        real: "secret",
-        emulated: "not found",
-        reason: "migration is not emulated yet",
-        may_be_same: false,
-        personalities: &Personality::ALL,
-    },
 ];
 
 /// Where readers find them.

@@ -5,10 +5,11 @@
 
 use crate::step::Step;
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("pools", include_str!("scenarios/pools.txt")),
     ("volumes", include_str!("scenarios/volumes.txt")),
     ("snapshots", include_str!("scenarios/snapshots.txt")),
+    ("backups", include_str!("scenarios/backups.txt")),
     ("copies", include_str!("scenarios/copies.txt")),
     ("instances", include_str!("scenarios/instances.txt")),
     ("odds", include_str!("scenarios/odds.txt")),

@@ -104,7 +104,8 @@ async fn operations(call: Call, method: &str, rest: &[&str]) -> Result<Reply, Fa
         ("GET", [id]) => api::operations::get(&call, id),
         ("DELETE", [id]) => api::operations::cancel(&call, id),
         ("GET", [id, "wait"]) => api::operations::wait(&call, id).await,
-        (_, [] | [_] | [_, "wait"]) => Err(not_implemented()),
+        ("GET", [id, "websocket"]) => api::operations::connect(&call, id),
+        (_, [] | [_] | [_, "wait" | "websocket"]) => Err(not_implemented()),
         _ => Err(no_route()),
     }
 }

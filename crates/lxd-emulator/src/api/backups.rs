@@ -172,7 +172,9 @@ pub(crate) async fn rename(
     name: &str,
     backup: &str,
 ) -> Result<Reply, Failure> {
-    let new_name = call.fields("StorageVolumeBackupPost").await?.text("name")?;
+    let struct_name =
+        if call.core.behaviour.incus { "StorageVolumeBackupPost" } else { "StoragePoolVolumeBackupPost" };
+    let new_name = call.fields(struct_name).await?.text("name")?;
     check_name(&new_name)?;
     let (key, old_file) = locate(&call, pool, kind, name, backup)?;
     let core = Arc::clone(&call.core);

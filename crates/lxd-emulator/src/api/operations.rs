@@ -81,3 +81,13 @@ pub(crate) async fn wait(call: &Call, id: &str) -> Result<Reply, Failure> {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("keep-alive"));
     Ok(Reply::Raw(response))
 }
+
+/// `GET /1.0/operations/ID/websocket`: only operations with websockets have any.
+pub(crate) fn connect(call: &Call, id: &str) -> Result<Reply, Failure> {
+    if call.query.get("secret").is_none_or(str::is_empty) {
+        let text = if call.core.behaviour.incus { "Missing websocket secret" } else { "missing secret" };
+        return Err(Failure::bad_request(text));
+    }
+    call.core.operations.get(id)?;
+    Err(Failure::internal("Only websocket operations can be connected"))
+}

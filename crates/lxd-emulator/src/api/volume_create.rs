@@ -60,6 +60,9 @@ pub(crate) async fn create(call: Call, pool: &str, kind: Option<&str>) -> Result
             Err(Failure::bad_request("No source volume name supplied"))
         }
         ("" | "copy", _) => empty(call, key, wanted).await,
+        ("migration", Some(source)) if !matches!(&*source.text("mode")?, "pull" | "push") => {
+            Err(Failure::new(501, format!("Mode '{}' not implemented", source.text("mode")?)))
+        }
         (other, _) => Err(Failure::bad_request(format!("Unknown source type {other:?}"))),
     }
 }

@@ -52,7 +52,9 @@ fn assert_in_doubt(error: &Error, names: &[&str]) {
 /// Waits for a volume that the server makes by itself, until its content is this.
 async fn until_whole(ctx: &Ctx, volume: &VolumeHandle, content: &[(PathBuf, Vec<u8>)]) -> Volume {
     for _ in 0..200 {
+        // It can be listed a moment before there is a folder.
         if let Ok(volume) = volume.get().await
+            && ctx.content(&volume).is_dir()
             && contents(&ctx.content(&volume)) == content
         {
             return volume;

@@ -5,23 +5,27 @@ use std::{future::IntoFuture, time::Duration};
 use lxd_storage::{ErrorKind, Migration, types::VolumeType};
 use lxd_tests::Slot;
 
-use crate::servers::{FAMILIES, Servers, WIRES, noise, slow_pool, until_begun};
+use crate::servers::{FAMILIES, Servers, WIRES, noise, on_servers, slow_pool, until_begun};
 
 type Mode = fn(Migration) -> Migration;
 const MODES: [(&str, Mode); 3] = [("pull", |m| m), ("push", Migration::push), ("relay", Migration::relay)];
 
-#[tokio::test]
-async fn a_move_to_a_server_that_dies_keeps_the_source() {
-    for family in FAMILIES {
-        a_move_keeps_the_source(family, family.1).await;
-    }
+#[test]
+fn a_move_to_a_server_that_dies_keeps_the_source() {
+    on_servers(async || {
+        for family in FAMILIES {
+            a_move_keeps_the_source(family, family.1).await;
+        }
+    });
 }
 
-#[tokio::test]
-async fn a_move_from_a_server_that_dies_keeps_the_source() {
-    for family in FAMILIES {
-        a_move_keeps_the_source(family, family.0).await;
-    }
+#[test]
+fn a_move_from_a_server_that_dies_keeps_the_source() {
+    on_servers(async || {
+        for family in FAMILIES {
+            a_move_keeps_the_source(family, family.0).await;
+        }
+    });
 }
 
 async fn a_move_keeps_the_source((slot, other): (Slot, Slot), victim: Slot) {

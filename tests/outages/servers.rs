@@ -13,11 +13,20 @@ use lxd_storage::{
     transport::{HttpTransport, Identity, ServerTrust, Tls},
     types::{StoragePoolsPost, StorageVolumesPost},
 };
-use lxd_tests::{Lab, Slot};
+use lxd_tests::{Lab, Slot, twice};
 
 /// Servers, and others of their families that volumes migrate to.
 pub(crate) const FAMILIES: [(Slot, Slot); 3] =
     [(Slot::LxdA, Slot::LxdB), (Slot::Incus, Slot::IncusB), (Slot::Incus7, Slot::IncusB)];
+
+/// Runs a test on servers, and once more if it fails.
+pub(crate) fn on_servers(test: impl AsyncFn()) {
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    twice(&name, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test());
+    });
+}
 
 /// How clients reach a server.
 #[derive(Clone, Copy, PartialEq)]

@@ -10,6 +10,7 @@
 //! This crate does not use the client that it helps to test: daemons are set up by the servers' own command line
 //! clients.
 
+mod again;
 mod availability;
 mod cluster;
 mod daemon;
@@ -22,6 +23,7 @@ mod slot;
 mod starting;
 
 pub use self::{
+    again::{SECOND_TRY, twice},
     availability::NO_SERVERS_VARIABLE,
     daemon::Daemon,
     emulated::{Emulated, why_no_loopback},

@@ -30,7 +30,8 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     Err(format!("{}: {}\n{}", shown(command), output.status, String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-fn shown(command: &Command) -> String {
+/// A command as one would type it.
+pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

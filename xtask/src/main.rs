@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod command;
 mod config_keys;
+mod failures;
 mod fixtures;
 mod layers;
 mod servers;

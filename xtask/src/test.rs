@@ -4,7 +4,10 @@ use std::process::Command;
 
 use lxd_tests::{Lab, NO_SERVERS_VARIABLE, Slot};
 
-use crate::command::{cargo, root, run as run_command};
+use crate::{
+    command::{cargo, root},
+    failures::run as run_tests,
+};
 
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let mut command = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
@@ -16,7 +19,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     if is_ci() {
         return Err("CI=true, which wants real servers, and --no-servers".to_owned());
     }
-    let outcome = run_command(command.args(arguments).env(NO_SERVERS_VARIABLE, "1"));
+    let outcome = run_tests(command.args(arguments).env(NO_SERVERS_VARIABLE, "1"));
     println!("\nSKIPPED           all real servers: --no-servers");
     outcome
 }
@@ -32,11 +35,11 @@ fn run_on(lab: &Lab, command: &mut Command) -> Result<(), String> {
     }
 
     let outcome = if lab.daemons().is_empty() {
-        run_command(command)
+        run_tests(command)
     } else {
         let (variable, file) =
             lab.lend(&root().join("target").join(format!("lab-{}.json", std::process::id())))?;
-        let outcome = run_command(command.env(variable, &file));
+        let outcome = run_tests(command.env(variable, &file));
         // It holds a private key, if only of a daemon that ends now.
         let _ = std::fs::remove_file(file);
         outcome

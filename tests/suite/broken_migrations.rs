@@ -14,6 +14,7 @@ use crate::{
     content::{contents, fill},
     ctx::{Ctx, Wire, cases},
     cut::Cut,
+    migration::is_about,
 };
 
 cases![
@@ -86,9 +87,8 @@ impl Way {
             // Its operation ends a little later than its last byte arrives.
             let operations = self.target.client().operations().all().await.unwrap();
             let name = self.volume.name();
-            let is_at_work = |operation: &Operation| {
-                !operation.status_code.is_final() && format!("{:?}", operation.resources).contains(name)
-            };
+            let is_at_work =
+                |operation: &Operation| !operation.status_code.is_final() && is_about(operation, name);
             if self.arrived().exists().await.unwrap() && !operations.iter().any(is_at_work) {
                 assert_eq!(self.content_there(ctx), self.content);
                 return self.arrived().delete().await.unwrap();

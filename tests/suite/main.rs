@@ -41,6 +41,7 @@ mod sizes;
 mod snapshots;
 mod table;
 mod trust;
+mod turns;
 mod two_programs;
 mod typed_config;
 mod upgrade;
@@ -58,15 +59,20 @@ use ctx::{Case, Ctx, Wire};
 use libtest_mimic::{Arguments, Trial};
 use lxd_tests::{Lab, Slot, twice, why_no_buckets};
 use table::Table;
+use turns::Turns;
 
 /// No case takes a tenth of this; a hang must end in a failure that names the case.
 const CASE_LIMIT: Duration = Duration::from_secs(120);
 
 /// The same where nothing is real that could take its time.
-const EMULATED_LIMIT: Duration = Duration::from_secs(15);
+const EMULATED_LIMIT: Duration = Duration::from_secs(30);
+
+/// So many cases run on real servers at a time, and as many on emulators, which mostly wait.
+const AT_A_TIME: usize = 2;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(2 * AT_A_TIME);
     let needs_servers = !arguments.list;
     let lab = needs_servers.then(|| Lab::attach(&[&Slot::REAL[..], &Slot::EMULATED].concat())).transpose();
     let lab = match lab {
@@ -120,7 +126,8 @@ fn main() -> ExitCode {
         _ => true,
     };
     let no_buckets = |slot| why_no_buckets(slot).filter(|_| has_buckets(slot));
-    let mut trials = Vec::new();
+    let (mut real, mut emulated) = (Vec::new(), Vec::new());
+    let turns = Arc::new(Turns::new(AT_A_TIME));
     let table = Arc::new(Table::default());
     let (mut missing, mut required) = (Vec::new(), false);
     let mut reasons: BTreeMap<Option<&str>, usize> = BTreeMap::new();
@@ -153,7 +160,9 @@ fn main() -> ExitCode {
                     let skipped = skipped || left_out.is_some();
                     let (table, module, column) =
                         (Arc::clone(&table), *module, format!("{server}/{}", wire.short()));
+                    let turns = slot.personality().is_none().then(|| Arc::clone(&turns));
                     let trial = Trial::test(name.clone(), move || {
+                        let _turn = turns.as_deref().map(Turns::take);
                         // MinIO's programs stumble over each other.
                         static TURN: Mutex<()> = Mutex::new(());
                         let _turn = one_by_one.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
@@ -167,6 +176,7 @@ fn main() -> ExitCode {
                         running.passed();
                         Ok(())
                     });
+                    let trials = if slot.personality().is_some() { &mut emulated } else { &mut real };
                     trials.push(trial.with_ignored_flag(skipped));
                 }
             }
@@ -183,7 +193,7 @@ fn main() -> ExitCode {
         eprintln!("SKIPPED, no buckets: {reason}");
     }
 
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let conclusion = libtest_mimic::run(&arguments, turns::mixed(real, emulated));
     if !arguments.list {
         println!("{table}");
     }

@@ -424,6 +424,11 @@ fn much() -> Vec<u8> {
     (0..112_u32 << 20).map(|i| (i.wrapping_mul(2_246_822_519) >> 13) as u8).collect()
 }
 
+/// Whether an operation is about a volume: by its resources, or on the newest servers by its metadata.
+pub(crate) fn is_about(operation: &Operation, volume: &str) -> bool {
+    serde_json::to_string(operation).unwrap().contains(volume)
+}
+
 /// Awaits a migration for so long and then drops it, in the middle of the transfer. Gives the operations of its source.
 async fn drop_in_the_middle(ctx: &Ctx, migration: Migration, copy: &VolumeHandle) -> Vec<Operation> {
     let began = async {
@@ -432,7 +437,7 @@ async fn drop_in_the_middle(ctx: &Ctx, migration: Migration, copy: &VolumeHandle
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         let mut operations = ctx.client.operations().all().await.unwrap();
-        operations.retain(|one| one.resources.values().flatten().any(|url| url.contains(copy.name())));
+        operations.retain(|one| is_about(one, copy.name()));
         operations
     };
     tokio::select! {

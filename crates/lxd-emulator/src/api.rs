@@ -8,6 +8,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod instance_change;
 pub(crate) mod instances;
+pub(crate) mod migrations;
 pub(crate) mod operations;
 pub(crate) mod pool_create;
 pub(crate) mod pools;

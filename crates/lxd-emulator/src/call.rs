@@ -163,6 +163,7 @@ impl Call {
             location: self.core.store.read(|database| self.core.here(database)),
             requestor: Some(self.requestor()),
             fault: self.fault.clone(),
+            offer: None,
         }
     }
 

@@ -20,6 +20,7 @@
 
 mod api;
 mod archive;
+mod arrival;
 mod call;
 mod clock;
 mod config;
@@ -43,6 +44,7 @@ mod keys;
 #[cfg(feature = "unix")]
 mod listeners;
 mod maintenance;
+mod migration;
 mod misbehaving;
 mod names;
 mod operation_view;

@@ -18,7 +18,7 @@ use crate::{
     faults::OperationFault,
     operation_view::View,
     personality::Behaviour,
-    plan::Plan,
+    plan::{Class, Plan},
 };
 
 /// How long an operation is still known after its end.
@@ -76,6 +76,8 @@ pub(crate) struct Operation {
     pub(crate) created_at: Moment,
     state: Mutex<State>,
     changed: watch::Sender<Status>,
+    /// Whether somebody wants it to stop.
+    unwanted: watch::Sender<bool>,
     clock: Arc<Clock>,
     events: Arc<Events>,
     behaviour: Arc<Behaviour>,
@@ -111,7 +113,6 @@ impl Operation {
     }
 
     /// Sets one entry of the metadata, and tells listeners.
-    #[expect(dead_code, reason = "for the progress of transfers between servers, which follow")]
     pub(crate) fn report(&self, key: &str, value: impl Into<Value>) {
         {
             let mut state = self.lock();
@@ -138,10 +139,27 @@ impl Operation {
         self.changed.send_replace(status);
     }
 
+    /// Asks its work to stop, and waits for its end. An operation without work, as tokens are, ends by that.
+    pub(crate) async fn cancel(&self) {
+        if self.plan.class == Class::Token {
+            return self.set(Status::Cancelled, None);
+        }
+        self.unwanted.send_replace(true);
+        self.wait(None).await;
+    }
+
+    /// Ends when somebody wants the work to stop.
+    pub(crate) async fn unwanted(&self) {
+        let mut unwanted = self.unwanted.subscribe();
+        // It fails when the sender is gone, and that is this operation itself.
+        let _ = unwanted.wait_for(|unwanted| *unwanted).await;
+    }
+
     /// Ends it as its work ended.
     pub(crate) fn end(&self, result: Result<(), Failure>) {
         match result {
             Ok(()) => self.set(Status::Success, None),
+            Err(_) if *self.unwanted.borrow() => self.set(Status::Cancelled, None),
             Err(failure) => self.set(Status::Failure, Some(failure)),
         }
     }
@@ -228,6 +246,7 @@ impl Operations {
             created_at: now,
             state: Mutex::new(state),
             changed: watch::Sender::new(Status::Pending),
+            unwanted: watch::Sender::new(false),
             clock: Arc::clone(&self.clock),
             events: Arc::clone(&self.events),
             behaviour: Arc::clone(&self.behaviour),
@@ -253,7 +272,8 @@ impl Operations {
         }
         tokio::spawn(async move {
             if fault == Some(OperationFault::NeverEnds) {
-                return;
+                running.unwanted().await;
+                return running.set(Status::Cancelled, None);
             }
             let result = work.await;
             running.end(match fault {

@@ -65,6 +65,7 @@ impl Personality {
                 untyped_upload: false,
                 strict_names: false,
                 error_codes_in_operations: false,
+                work_can_be_cancelled: false,
             },
             Self::LxdNew => Behaviour {
                 incus: false,
@@ -87,6 +88,7 @@ impl Personality {
                 untyped_upload: true,
                 strict_names: true,
                 error_codes_in_operations: true,
+                work_can_be_cancelled: true,
             },
             Self::Incus6 => Behaviour {
                 incus: true,
@@ -109,6 +111,7 @@ impl Personality {
                 untyped_upload: true,
                 strict_names: false,
                 error_codes_in_operations: false,
+                work_can_be_cancelled: false,
             },
         }
     }
@@ -153,6 +156,8 @@ pub(crate) struct Behaviour {
     pub(crate) strict_names: bool,
     /// Operations say the code of their failure, and who asked for them.
     pub(crate) error_codes_in_operations: bool,
+    /// Long work stops when its operation is cancelled.
+    pub(crate) work_can_be_cancelled: bool,
 }
 
 /// The API extensions of a server, in its order.

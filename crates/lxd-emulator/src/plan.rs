@@ -1,15 +1,14 @@
 //! What an operation is about, before it starts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use crate::{core::Core, events::Requestor, faults::OperationFault};
+use crate::{core::Core, events::Requestor, faults::OperationFault, migration::Offer};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     Task,
-    #[expect(dead_code, reason = "for transfers between servers, which follow")]
     Websocket,
     Token,
 }
@@ -37,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) location: String,
     pub(crate) requestor: Option<Requestor>,
     pub(crate) fault: Option<OperationFault>,
+    /// Its websockets, where it has any.
+    pub(crate) offer: Option<Arc<Offer>>,
 }
 
 impl Plan {
@@ -76,6 +77,13 @@ impl Plan {
     pub(crate) fn of_class(mut self, class: Class) -> Self {
         self.class = class;
         self
+    }
+
+    /// Gives it websockets, which are open to whoever knows their secrets.
+    pub(crate) fn offering(mut self, offer: Arc<Offer>) -> Self {
+        self.metadata.extend(offer.secrets());
+        self.offer = Some(offer);
+        self.of_class(Class::Websocket)
     }
 
     /// Makes it one of another project; an empty one is the whole server.

@@ -102,7 +102,7 @@ async fn operations(call: Call, method: &str, rest: &[&str]) -> Result<Reply, Fa
     match (method, rest) {
         ("GET", []) => api::operations::list(&call),
         ("GET", [id]) => api::operations::get(&call, id),
-        ("DELETE", [id]) => api::operations::cancel(&call, id),
+        ("DELETE", [id]) => api::operations::cancel(&call, id).await,
         ("GET", [id, "wait"]) => api::operations::wait(&call, id).await,
         ("GET", [id, "websocket"]) => api::operations::connect(&call, id),
         (_, [] | [_] | [_, "wait" | "websocket"]) => Err(not_implemented()),
@@ -176,7 +176,7 @@ async fn snapshots(
         ("POST", []) => api::snapshots::create(call, pool, kind, name).await,
         ("GET", [short]) => api::snapshots::get(&call, pool, kind, name, short),
         ("PUT" | "PATCH", [short]) => api::snapshot_change::update(call, pool, kind, name, short).await,
-        ("POST", [short]) => api::snapshot_change::rename(call, pool, kind, name, short).await,
+        ("POST", [short]) => api::snapshot_change::post(call, pool, kind, name, short).await,
         ("DELETE", [short]) => api::snapshot_change::delete(&call, pool, kind, name, short),
         (_, [] | [_]) => Err(not_implemented()),
         _ => Err(no_route()),

@@ -1,6 +1,6 @@
 //! Volumes out of what is uploaded: backups, images and plain archives.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use http::header;
 use serde_json::json;
@@ -9,13 +9,13 @@ use tokio::{fs::File, io::AsyncWriteExt};
 use crate::{
     api::volume_create::{check_name, created_at, exists, insert, new_key, with_defaults},
     archive::{self, Entry, Unreadable},
+    arrival::{Arrival, time},
     call::Call,
-    clock,
     core::{Core, blocking},
     envelope::Reply,
     failure::Failure,
     names, scope,
-    state::{ContentType, Snapshot, Volume, VolumeKey, VolumeKind},
+    state::{ContentType, Volume, VolumeKey, VolumeKind},
 };
 
 /// Whether a request to make a volume brings its content along. Only the bare content type counts.
@@ -31,37 +31,17 @@ fn own(call: &Call, name: &str) -> String {
     value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
 
-/// A file that is removed when nobody needs it any longer.
-struct Upload(PathBuf);
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        // Either there is one, or nothing is to be done.
-        let _ = std::fs::remove_file(&self.0);
-        let _ = std::fs::remove_dir_all(self.staging());
+/// Writes the whole body down, as the servers do before they look at it.
+async fn receive(call: &Call) -> Result<Arrival, Failure> {
+    let upload = Arrival::new(&call.core).await?;
+    let mut file = File::create(upload.path()).await?;
+    let mut body = call.take_body();
+    while let Some(chunk) = body.chunk().await {
+        let chunk = chunk.map_err(|_| Failure::internal("unexpected EOF"))?;
+        file.write_all(&chunk).await?;
     }
-}
-
-impl Upload {
-    /// Where its content is unpacked.
-    fn staging(&self) -> PathBuf {
-        self.0.with_extension("unpacked")
-    }
-
-    /// Writes the whole body down, as the servers do before they look at it.
-    async fn receive(call: &Call) -> Result<Self, Failure> {
-        let folder = call.core.content.uploads();
-        tokio::fs::create_dir_all(&folder).await?;
-        let upload = Self(folder.join(crate::operations::uuid()));
-        let mut file = File::create(&upload.0).await?;
-        let mut body = call.take_body();
-        while let Some(chunk) = body.chunk().await {
-            let chunk = chunk.map_err(|_| Failure::internal("unexpected EOF"))?;
-            file.write_all(&chunk).await?;
-        }
-        file.flush().await?;
-        Ok(upload)
-    }
+    file.flush().await?;
+    Ok(upload)
 }
 
 /// `POST` of a volume with content instead of JSON.
@@ -77,9 +57,9 @@ pub(crate) async fn create(call: Call, pool: &str) -> Result<Reply, Failure> {
 }
 
 async fn backup(call: Call, pool: &str) -> Result<Reply, Failure> {
-    let upload = Upload::receive(&call).await?;
+    let upload = receive(&call).await?;
     let core = Arc::clone(&call.core);
-    let path = upload.0.clone();
+    let path = upload.path().to_owned();
     let read = blocking(&core, move || Ok::<_, std::io::Error>(archive::index(&path))).await?;
     let index = read.map_err(|unreadable| match unreadable {
         Unreadable::Compression => Failure::internal("Unsupported compression"),
@@ -120,7 +100,7 @@ async fn backup(call: Call, pool: &str) -> Result<Reply, Failure> {
 
 async fn restore(
     core: &Arc<Core>,
-    upload: &Upload,
+    upload: &Arrival,
     key: &VolumeKey,
     entry: &Entry,
     snapshots: &[Entry],
@@ -140,7 +120,6 @@ async fn restore(
              storage_volumes.project_id, storage_volumes.name, storage_volumes.type",
         ));
     }
-    let time = |text: &str| clock::Moment::parse(text).flatten();
     let content_type = match &*entry.content_type {
         "block" => ContentType::Block,
         _ => ContentType::Filesystem,
@@ -155,49 +134,22 @@ async fn restore(
         backups: Vec::new(),
     };
     insert(core, key, volume).await?;
-    let (path, staging, into) = (upload.0.clone(), upload.staging(), Arc::clone(core));
-    let names: Vec<String> = snapshots.iter().map(|one| one.name.clone()).collect();
-    let place = key.clone();
-    let unpacked = blocking(core, move || {
-        archive::unpack(&path, &staging).map_err(|unreadable| match unreadable {
-            Unreadable::Broken(error) => error,
-            Unreadable::Compression | Unreadable::NoIndex => std::io::Error::other("no backup any more"),
-        })?;
-        archive::settle(&staging, "backup/volume", &into.content.volume(&place))?;
-        for name in &names {
-            let folder = into.content.snapshot(&place, name);
-            archive::settle(&staging, &format!("backup/volume-snapshots/{name}"), &folder)?;
-        }
-        Ok::<(), std::io::Error>(())
-    })
-    .await;
-    if let Err(error) = unpacked {
+    let unpacked = upload.unpack(core, key, snapshots).await;
+    if unpacked.is_err() {
         super::volume_change::forget(core, key).await?;
-        return Err(Failure::from(error));
     }
-    let kept = snapshots.iter().map(|one| Snapshot {
-        name: one.name.clone(),
-        description: one.description.clone(),
-        config: one.config.clone(),
-        created_at: time(&one.created_at).filter(|_| known),
-        expires_at: one.expires_at.as_deref().and_then(time),
-    });
-    core.store.change(|database| {
-        let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
-        volume.snapshots.extend(kept);
-        Ok(())
-    })
+    unpacked
 }
 
 async fn image(call: Call, pool: &str) -> Result<Reply, Failure> {
     let key = named(&call, pool)?;
-    let upload = Upload::receive(&call).await?;
+    let upload = receive(&call).await?;
     fill(&call, key, upload, ContentType::Iso)
 }
 
 async fn files(call: Call, pool: &str) -> Result<Reply, Failure> {
     let key = named(&call, pool)?;
-    let upload = Upload::receive(&call).await?;
+    let upload = receive(&call).await?;
     fill(&call, key, upload, ContentType::Filesystem)
 }
 
@@ -212,7 +164,7 @@ fn named(call: &Call, pool: &str) -> Result<VolumeKey, Failure> {
 }
 
 /// A new volume with what was uploaded in it.
-fn fill(call: &Call, key: VolumeKey, upload: Upload, content_type: ContentType) -> Result<Reply, Failure> {
+fn fill(call: &Call, key: VolumeKey, upload: Arrival, content_type: ContentType) -> Result<Reply, Failure> {
     let core = Arc::clone(&call.core);
     let plan = call.plan("Creating storage volume").at(&key.member).about(
         &core,
@@ -227,7 +179,7 @@ fn fill(call: &Call, key: VolumeKey, upload: Upload, content_type: ContentType) 
         }
         let mut config = crate::config::Config::new();
         if content_type == ContentType::Iso {
-            let length = tokio::fs::metadata(&upload.0).await?.len();
+            let length = tokio::fs::metadata(upload.path()).await?.len();
             config.insert("size".to_owned(), length.to_string());
         }
         let config = working.store.read(|database| {
@@ -247,7 +199,8 @@ fn fill(call: &Call, key: VolumeKey, upload: Upload, content_type: ContentType) 
             backups: Vec::new(),
         };
         insert(&working, &key, volume).await?;
-        let (path, staging, folder) = (upload.0.clone(), upload.staging(), working.content.volume(&key));
+        let (path, staging, folder) =
+            (upload.path().to_owned(), upload.staging(), working.content.volume(&key));
         let filled = blocking(&working, move || {
             if content_type == ContentType::Iso {
                 return std::fs::rename(path, folder.join(crate::content::DISK));

@@ -11,6 +11,7 @@ use crate::{
     gojson,
     operation_view::View,
     operations::{Operation, Status},
+    upgrade::{is_websocket, websocket},
 };
 
 /// `GET /1.0/operations`: by their status, and of one project.
@@ -46,7 +47,7 @@ pub(crate) fn get(call: &Call, id: &str) -> Result<Reply, Failure> {
 }
 
 /// `DELETE /1.0/operations/ID`.
-pub(crate) fn cancel(call: &Call, id: &str) -> Result<Reply, Failure> {
+pub(crate) async fn cancel(call: &Call, id: &str) -> Result<Reply, Failure> {
     let operation = call.core.operations.get(id)?;
     if operation.status().is_final() {
         return Err(Failure::bad_request("Only running operations can be cancelled"));
@@ -54,7 +55,7 @@ pub(crate) fn cancel(call: &Call, id: &str) -> Result<Reply, Failure> {
     if !operation.plan.may_cancel {
         return Err(Failure::bad_request("This operation can't be cancelled"));
     }
-    operation.set(Status::Cancelled, None);
+    operation.cancel().await;
     Ok(Reply::done())
 }
 
@@ -82,12 +83,25 @@ pub(crate) async fn wait(call: &Call, id: &str) -> Result<Reply, Failure> {
     Ok(Reply::Raw(response))
 }
 
-/// `GET /1.0/operations/ID/websocket`: only operations with websockets have any.
+/// `GET /1.0/operations/ID/websocket`: to whoever knows the secret of one.
 pub(crate) fn connect(call: &Call, id: &str) -> Result<Reply, Failure> {
-    if call.query.get("secret").is_none_or(str::is_empty) {
-        let text = if call.core.behaviour.incus { "Missing websocket secret" } else { "missing secret" };
+    let incus = call.core.behaviour.incus;
+    let Some(secret) = call.query.get("secret") else {
+        let text = if incus { "Missing websocket secret" } else { "missing secret" };
         return Err(Failure::bad_request(text));
+    };
+    let operation = call.core.operations.get(id)?;
+    let Some(offer) = &operation.plan.offer else {
+        return Err(Failure::internal("Only websocket operations can be connected"));
+    };
+    if !is_websocket(&call.headers) {
+        return websocket(&call.headers, None, |_| async {}).map(Reply::Raw);
     }
-    call.core.operations.get(id)?;
-    Err(Failure::internal("Only websocket operations can be connected"))
+    let taken = offer.take(secret).ok_or_else(|| {
+        if incus { Failure::forbidden("Forbidden") } else { Failure::internal("permission denied") }
+    })?;
+    let arrived = taken.ok_or_else(|| Failure::conflict("Connection already established"))?;
+    // Whoever waited for it may have given up.
+    let hand_over = move |socket| async move { drop(arrived.send(socket)) };
+    websocket(&call.headers, call.takeover.clone(), hand_over).map(Reply::Raw)
 }

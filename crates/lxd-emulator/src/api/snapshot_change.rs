@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use crate::{
-    api::snapshots::{find, recipe},
+    api::{
+        migrations,
+        snapshots::{find, recipe},
+    },
     call::Call,
     core::{Core, blocking},
     envelope::Reply,
     etag,
     failure::Failure,
+    migration::Sending,
     names, scope,
-    state::VolumeKey,
+    state::{Database, VolumeKey},
 };
 
 /// `PUT` and `PATCH .../snapshots/SNAPSHOT`.
@@ -64,8 +68,8 @@ pub(crate) async fn update(
     .await
 }
 
-/// `POST .../snapshots/SNAPSHOT`: a new name.
-pub(crate) async fn rename(
+/// `POST .../snapshots/SNAPSHOT`: a new name, or another server.
+pub(crate) async fn post(
     call: Call,
     pool: &str,
     kind: &str,
@@ -77,6 +81,15 @@ pub(crate) async fn rename(
     let key =
         core.store.read(|database| scope::find(&call, database, pool, kind, name).map(|(key, _)| key))?;
     let fields = call.fields("StorageVolumeSnapshotPost").await?;
+    if core.has("storage_api_remote_volume_snapshot_copy") && fields.flag("migration")? {
+        let is_there = |database: &Database| {
+            let volume = database.volumes.get(&key).ok_or_else(scope::no_volume)?;
+            find(volume, short).map(drop)
+        };
+        core.store.read(is_there)?;
+        let sending = Sending { key, snapshot: Some(short.to_owned()), volume_only: true };
+        return migrations::give(&call, sending, &fields).await;
+    }
     let to = fields.text("name")?;
     if to.is_empty() {
         return Err(Failure::bad_request("No name provided"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    api::volume_copy,
+    api::{migrations, volume_copy},
     call::Call,
     config::{Config, cleaned},
     content::internal_name,
@@ -60,9 +60,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: Option<&str>) -> Result
             Err(Failure::bad_request("No source volume name supplied"))
         }
         ("" | "copy", _) => empty(call, key, wanted).await,
-        ("migration", Some(source)) if !matches!(&*source.text("mode")?, "pull" | "push") => {
-            Err(Failure::new(501, format!("Mode '{}' not implemented", source.text("mode")?)))
-        }
+        ("migration", Some(source)) => migrations::take(&call, key, wanted, &source),
         (other, _) => Err(Failure::bad_request(format!("Unknown source type {other:?}"))),
     }
 }

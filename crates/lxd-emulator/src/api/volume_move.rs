@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     api::{
+        migrations,
         volume_copy::move_by_copy,
         volume_create::{check_name, exists},
     },
@@ -13,6 +14,7 @@ use crate::{
     devices,
     envelope::Reply,
     failure::Failure,
+    migration::Sending,
     names, scope,
     state::{VolumeKey, VolumeKind},
 };
@@ -35,6 +37,12 @@ pub(crate) async fn post(call: Call, pool: &str, kind: &str, name: &str) -> Resu
     let core = Arc::clone(&call.core);
     if let (true, Some(location)) = (migration, location) {
         return to_member(&call, pool, kind, name, &new_name, &location);
+    }
+    if migration {
+        let key =
+            core.store.read(|database| scope::find(&call, database, pool, kind, name).map(|(key, _)| key))?;
+        let sending = Sending { key, snapshot: None, volume_only: fields.flag("volume_only")? };
+        return migrations::give(&call, sending, &fields).await;
     }
     let (to_pool, to_project) = (fields.text("pool")?, fields.text("project")?);
     let (from_project, target_project) = core.store.read(|database| {

@@ -1,0 +1,88 @@
+//! Files that arrive from elsewhere, and the volumes that come out of them.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    archive::{self, Entry, Unreadable},
+    clock::Moment,
+    core::{Core, blocking},
+    failure::Failure,
+    scope,
+    state::{Snapshot, VolumeKey},
+};
+
+/// A file that is removed when nobody needs it any longer.
+pub(crate) struct Arrival(PathBuf);
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        // Either there is one, or nothing is to be done.
+        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_dir_all(self.staging());
+    }
+}
+
+impl Arrival {
+    /// A place for a file; there is none yet.
+    pub(crate) async fn new(core: &Core) -> io::Result<Self> {
+        let folder = core.content.uploads();
+        tokio::fs::create_dir_all(&folder).await?;
+        Ok(Self(folder.join(crate::operations::uuid())))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where its content is unpacked.
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.0.with_extension("unpacked")
+    }
+
+    /// Unpacks an archive of a volume that is there already: its content, and these snapshots of it.
+    pub(crate) async fn unpack(
+        &self,
+        core: &Arc<Core>,
+        key: &VolumeKey,
+        snapshots: &[Entry],
+    ) -> Result<(), Failure> {
+        let (path, staging, into) = (self.0.clone(), self.staging(), Arc::clone(core));
+        let names: Vec<String> = snapshots.iter().map(|one| one.name.clone()).collect();
+        let place = key.clone();
+        blocking(core, move || {
+            archive::unpack(&path, &staging).map_err(|unreadable| match unreadable {
+                Unreadable::Broken(error) => error,
+                Unreadable::Compression | Unreadable::NoIndex => io::Error::other("no backup any more"),
+            })?;
+            archive::settle(&staging, "backup/volume", &into.content.volume(&place))?;
+            for name in &names {
+                let folder = into.content.snapshot(&place, name);
+                archive::settle(&staging, &format!("backup/volume-snapshots/{name}"), &folder)?;
+            }
+            Ok::<(), io::Error>(())
+        })
+        .await?;
+        let known = core.has("storage_volumes_created_at");
+        let kept = snapshots.iter().map(|one| Snapshot {
+            name: one.name.clone(),
+            description: one.description.clone(),
+            config: one.config.clone(),
+            created_at: time(&one.created_at).filter(|_| known),
+            expires_at: one.expires_at.as_deref().and_then(time),
+        });
+        core.store.change(|database| {
+            let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
+            volume.snapshots.extend(kept);
+            Ok(())
+        })
+    }
+}
+
+/// A time as archives have it; the one that stands for none is none.
+pub(crate) fn time(text: &str) -> Option<Moment> {
+    Moment::parse(text).flatten()
+}

@@ -118,6 +118,29 @@ async fn a_delay_is_waited_for_and_not_for_ever() {
 }
 
 #[tokio::test]
+async fn a_stream_of_events_that_does_not_open_ends_within_the_limits() {
+    let ways = Ways::new(Personality::Lxd5).await;
+    for (way, client) in &ways.clients {
+        let struck = ways.emulator.fault(Fault::stall().on("GET", "/1.0/events"));
+        let opened = tokio::time::timeout(SHORT * 5, client.events().open()).await;
+        let error = opened.unwrap_or_else(|_| panic!("{way}: still waiting")).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{way}: {error:?}");
+        struck.remove();
+        client.events().open().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn exports_can_be_tasks() {
+    let ways = Ways::new(Personality::Lxd5).await;
+    for (_, client) in &ways.clients {
+        let volume = client.storage_pool("p").volume(VolumeType::Custom, "v");
+        let export = async move { volume.export().to_writer(&mut tokio::io::sink()).await };
+        assert!(tokio::spawn(export).await.unwrap().unwrap().bytes > 0);
+    }
+}
+
+#[tokio::test]
 async fn a_change_whose_answer_is_lost_is_in_doubt() {
     let ways = Ways::new(Personality::Lxd5).await;
     for (number, (way, client)) in ways.clients.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Connections into a volume that speak another protocol than HTTP: SFTP and NBD.
 
 use http::{HeaderMap, HeaderValue, header};
-use lxd_transport::{Limits, Upgraded, upgrade};
+use lxd_transport::{Upgraded, upgrade};
 use lxd_types::{ContentType, VolumeType};
 
 use crate::{Error, ErrorKind, VolumeHandle, object::Address as _, route::Route};
@@ -106,7 +106,7 @@ impl VolumeHandle {
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static(protocol));
         let exchange = self.client().exchange();
-        let (response, method, uri) = exchange.upgrade(&uri, uri.clone(), headers, Limits::METADATA).await?;
+        let (response, method, uri) = exchange.upgrade(&uri, uri.clone(), headers, exchange.limits).await?;
         if response.headers().get(header::UPGRADE).is_none_or(|upgrade| upgrade != protocol) {
             let message = format!("the server switched to another protocol than {protocol:?}");
             return Err(Error::new(ErrorKind::Decode, message).with_request(&method, &uri));

@@ -50,7 +50,7 @@ impl<O: Packable> Exporting<O> {
         let file = Writing::begin(path, self.overwrite).await?;
         let (mut download, temporary) = self.begin().await?;
         let bytes = download.save_into(file).await;
-        finish(&download, bytes, temporary).await
+        finish(download.checksum(), bytes, temporary).await
     }
 
     pub(crate) async fn into_writer(
@@ -59,7 +59,7 @@ impl<O: Packable> Exporting<O> {
     ) -> Result<Exported, Error> {
         let (mut download, temporary) = self.begin().await?;
         let bytes = download.copy_to(writer).await;
-        finish(&download, bytes, temporary).await
+        finish(download.checksum(), bytes, temporary).await
     }
 
     pub(crate) async fn open(self) -> Result<Download, Error> {
@@ -126,7 +126,7 @@ impl<O: Packable> fmt::Debug for Exporting<O> {
 }
 
 async fn finish<O: Packable>(
-    download: &Download,
+    sha256: Option<String>,
     bytes: Result<u64, Error>,
     temporary: Option<Temporary<O>>,
 ) -> Result<Exported, Error> {
@@ -136,7 +136,7 @@ async fn finish<O: Packable>(
                 Some(temporary) => temporary.remove().await.err().map(|(name, _)| name),
                 None => None,
             };
-            Ok(Exported { bytes, sha256: download.checksum(), leftover })
+            Ok(Exported { bytes, sha256, leftover })
         }
         (Err(error), Some(temporary)) => Err(temporary.remove_after(error).await),
         (Err(error), None) => Err(error),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use lxd_transport::{Limits, Upgraded, upgrade};
+use lxd_transport::{Upgraded, upgrade};
 use tokio_websockets::{ClientBuilder, WebSocketStream};
 
 use crate::{Client, Error, ErrorKind, route::Route};
@@ -38,7 +38,8 @@ async fn open_as(client: &Client, full: &Uri, shown: Uri) -> Result<Socket, Erro
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     headers.insert(header::SEC_WEBSOCKET_KEY, NONCE);
-    let (response, method, uri) = client.exchange().upgrade(full, shown, headers, Limits::METADATA).await?;
+    let exchange = client.exchange();
+    let (response, method, uri) = exchange.upgrade(full, shown, headers, exchange.limits).await?;
     let accepted = response.status() == StatusCode::SWITCHING_PROTOCOLS
         && response.headers().get(header::SEC_WEBSOCKET_ACCEPT).is_some_and(|value| value == NONCE_ANSWER);
     if !accepted {

@@ -1,6 +1,9 @@
 //! A second try for what failed on real servers, which is never silent.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::{
+    io::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+};
 
 /// How the line begins that tells of a second try; `cargo xtask test` repeats such lines at its end.
 pub const SECOND_TRY: &str = "SECOND TRY";
@@ -15,10 +18,16 @@ pub const SECOND_TRY: &str = "SECOND TRY";
 /// As the second try does.
 pub fn twice(name: &str, mut case: impl FnMut()) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(&mut case)) else { return };
-    println!("{SECOND_TRY} of {name}: {}", said(&*panic));
+    tell_second_try(name, &said(&*panic));
     if let Err(panic) = catch_unwind(AssertUnwindSafe(&mut case)) {
         resume_unwind(panic);
     }
+}
+
+/// Prints that something is tried again, and why; past the harness, which keeps what passing tests print to itself.
+pub fn tell_second_try(what: &str, why: &str) {
+    // Nobody reads it where this fails.
+    let _ = writeln!(std::io::stdout(), "{SECOND_TRY} of {what}: {why}");
 }
 
 fn said(panic: &(dyn std::any::Any + Send)) -> String {

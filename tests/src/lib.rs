@@ -23,7 +23,7 @@ mod slot;
 mod starting;
 
 pub use self::{
-    again::{SECOND_TRY, twice},
+    again::{SECOND_TRY, tell_second_try, twice},
     availability::NO_SERVERS_VARIABLE,
     daemon::Daemon,
     emulated::{Emulated, why_no_loopback},

@@ -111,7 +111,7 @@ async fn on(fixture: &Fixture, met: &Met, hit: Hit, call: &Call) -> Result<(), S
     let before = fixture.state().await;
     let struck = fixture.emulator.fault(hit.on((met.fault)()));
     let began = Instant::now();
-    let goes_on = met.goes_on || (met.stalls && (call.is_transfer() || call.waits()));
+    let goes_on = met.goes_on || (met.stalls() && (call.is_transfer() || call.waits()));
     let limit = if goes_on { DEADLINE * 2 } else { LONG };
     let outcome = tokio::time::timeout(limit, (call.run)(fixture.client.clone())).await;
     let (took, count) = (began.elapsed(), struck.count());

@@ -17,8 +17,6 @@ pub(crate) struct Met {
     pub(crate) always_fails: bool,
     /// Whether who sets no deadline waits for ever, as for any long work.
     pub(crate) goes_on: bool,
-    /// Whether it is only noticed by the time that it takes.
-    pub(crate) stalls: bool,
 }
 
 const fn met(
@@ -27,13 +25,7 @@ const fn met(
     kinds: &'static [&'static str],
     always_fails: bool,
 ) -> Met {
-    let mut stalls = false;
-    let mut number = 0;
-    while number < kinds.len() {
-        stalls |= matches!(kinds[number].as_bytes(), b"Timeout");
-        number += 1;
-    }
-    Met { name, fault, kinds, always_fails, goes_on: false, stalls }
+    Met { name, fault, kinds, always_fails, goes_on: false }
 }
 
 pub(crate) const FAULTS: &[Met] = &[
@@ -68,11 +60,15 @@ pub(crate) const FAULTS: &[Met] = &[
         kinds: &["Timeout"],
         always_fails: false,
         goes_on: true,
-        stalls: false,
     },
 ];
 
 impl Met {
+    /// Whether it may only be noticed by the time that it takes.
+    pub(crate) fn stalls(&self) -> bool {
+        self.kinds.contains(&"Timeout")
+    }
+
     pub(crate) fn allows(&self, kind: ErrorKind) -> bool {
         let kind = format!("{kind:?}");
         self.kinds.iter().any(|allowed| kind.starts_with(allowed))

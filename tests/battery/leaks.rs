@@ -29,6 +29,6 @@ impl Left {
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        Err(format!("{now:?} is left where there was {self:?}, and {} connections are kept", kept()))
+        Err(format!("{now:?} is left where there was {self:?}, and {} tasks are kept", kept()))
     }
 }

@@ -1,5 +1,4 @@
-//! Every public call of the client meets every fault of the emulator, over a Unix socket and TLS: it ends in a typed
-//! error within its time, nothing is changed behind an error that says that nothing reached the server, the next call
+//! Calls of the client meet faults of the emulator, over a Unix socket and TLS: each ends in a typed error within its time, nothing is changed behind an error that says that nothing reached the server, the next call
 //! of the same client works, and no task, connection or file is left.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]

@@ -22,6 +22,7 @@ cases![
     every_mode_brings_everything,
     a_refresh_sends_what_is_new,
     a_refresh_can_leave_out_what_is_older,
+    a_refresh_of_the_volume_alone_removes_snapshots,
     a_snapshot_becomes_a_volume_elsewhere,
     a_snapshot_is_not_renamed_instead,
     a_relay_needs_nobody_to_listen,
@@ -278,6 +279,25 @@ async fn a_refresh_sends_what_is_new(ctx: Ctx) {
             copy.delete().await.unwrap();
             volume.delete().await.unwrap();
         }
+    }
+}
+
+async fn a_refresh_of_the_volume_alone_removes_snapshots(ctx: Ctx) {
+    let (here, there) = (&ctx.ready_pools()[0], &pools_there(&ctx)[0]);
+    for (mode, choose) in MODES {
+        let mut volume = ctx.new_volume(here, mode).await;
+        fill(&ctx.content(&volume));
+        snapshot(&ctx, &volume, "one").await;
+        let mut copy = choose(volume.copy_to_server(there)).await.unwrap();
+        fs::write(ctx.content(&volume).join("later"), b"later").unwrap();
+        snapshot(&ctx, &volume, "two").await;
+        let refreshed = choose(volume.copy_to_server(there).refresh().volume_only()).await;
+        refreshed.unwrap_or_else(|error| panic!("{mode}: {error}"));
+        assert_eq!(contents(&content_there(&ctx, &copy)), contents(&ctx.content(&volume)), "{mode}");
+        // The target takes a source that sends no snapshots for one that has none.
+        assert!(copy.snapshots().all().await.unwrap().is_empty(), "{mode}");
+        copy.delete().await.unwrap();
+        volume.delete().await.unwrap();
     }
 }
 

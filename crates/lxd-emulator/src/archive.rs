@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use tar::{Archive, Builder, Header};
 
 use crate::{
-    clock,
+    clock::{self, Moment},
     config::Config,
     content::{self, DISK},
+    core::Core,
     state::{Snapshot, Volume, VolumeKey},
 };
 
@@ -61,6 +62,29 @@ pub(crate) struct Entry {
     pub(crate) created_at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires_at: Option<String>,
+}
+
+impl Entry {
+    /// When it was made, on servers that keep such times.
+    pub(crate) fn created_at(&self, core: &Core) -> Option<Moment> {
+        time(&self.created_at).filter(|_| core.has("storage_volumes_created_at"))
+    }
+
+    /// The snapshot that it stands for.
+    pub(crate) fn snapshot(self, core: &Core) -> Snapshot {
+        Snapshot {
+            created_at: self.created_at(core),
+            expires_at: self.expires_at.as_deref().and_then(time),
+            name: self.name,
+            description: self.description,
+            config: self.config,
+        }
+    }
+}
+
+/// A time as archives have it; the one that stands for none is none.
+fn time(text: &str) -> Option<Moment> {
+    Moment::parse(text).flatten()
 }
 
 impl Index {

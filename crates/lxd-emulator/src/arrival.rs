@@ -7,8 +7,7 @@ use std::{
 };
 
 use crate::{
-    archive::{self, Entry, Unreadable},
-    clock::Moment,
+    archive::{self, Unreadable},
     core::{Core, blocking},
     failure::Failure,
     scope,
@@ -48,7 +47,7 @@ impl Arrival {
         &self,
         core: &Arc<Core>,
         key: &VolumeKey,
-        snapshots: &[Entry],
+        snapshots: &[Snapshot],
     ) -> Result<(), Failure> {
         let (path, staging, into) = (self.0.clone(), self.staging(), Arc::clone(core));
         let names: Vec<String> = snapshots.iter().map(|one| one.name.clone()).collect();
@@ -66,23 +65,10 @@ impl Arrival {
             Ok::<(), io::Error>(())
         })
         .await?;
-        let known = core.has("storage_volumes_created_at");
-        let kept = snapshots.iter().map(|one| Snapshot {
-            name: one.name.clone(),
-            description: one.description.clone(),
-            config: one.config.clone(),
-            created_at: time(&one.created_at).filter(|_| known),
-            expires_at: one.expires_at.as_deref().and_then(time),
-        });
         core.store.change(|database| {
             let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
-            volume.snapshots.extend(kept);
+            volume.snapshots.extend_from_slice(snapshots);
             Ok(())
         })
     }
-}
-
-/// A time as archives have it; the one that stands for none is none.
-pub(crate) fn time(text: &str) -> Option<Moment> {
-    Moment::parse(text).flatten()
 }

@@ -52,6 +52,7 @@ mod operations;
 mod personality;
 mod plan;
 mod projects;
+mod refresh;
 mod route;
 mod schedule;
 mod scope;

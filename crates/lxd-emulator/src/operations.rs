@@ -272,6 +272,8 @@ impl Operations {
         }
         tokio::spawn(async move {
             if fault == Some(OperationFault::NeverEnds) {
+                // It holds the server, and with it the folder of all content.
+                drop(work);
                 running.unwanted().await;
                 return running.set(Status::Cancelled, None);
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Moment, config::Config};
+use crate::{clock::Moment, config::Config, size};
 
 /// The project that is always there.
 pub(crate) const DEFAULT: &str = "default";
@@ -45,6 +45,13 @@ pub(crate) struct Pool {
     /// What each member has of its own; alone, the server is a member named `none`.
     pub(crate) local: BTreeMap<String, Config>,
     pub(crate) status: PoolStatus,
+}
+
+impl Pool {
+    /// How many bytes a second its volumes are copied with, where that is limited.
+    pub(crate) fn bandwidth(&self) -> Option<u64> {
+        size::parse(self.config.get("rsync.bwlimit")?).ok().filter(|limit| *limit > 0)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

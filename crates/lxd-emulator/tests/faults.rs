@@ -178,6 +178,24 @@ async fn operations_vanish_fail_late_and_never_end() {
 }
 
 #[tokio::test]
+async fn an_operation_that_never_ends_keeps_no_folder() {
+    for personality in Personality::ALL {
+        let emulator = Emulator::new(personality).unwrap();
+        let pool = emulator_client(&emulator).storage_pools().create(StoragePoolsPost::new("p", "dir"));
+        let volume = pool.await.unwrap().volumes().create(StorageVolumesPost::new("v")).await.unwrap();
+        let folder = emulator.content("p", "default", "v");
+        let struck = emulator.fault(Fault::operation(OperationFault::NeverEnds));
+        let taken = volume.snapshots().create(StorageVolumeSnapshotsPost::new("s"));
+        taken.with_deadline(SHORT).await.unwrap_err();
+        struck.remove();
+        assert!(folder.is_dir());
+        drop((volume, emulator));
+        tokio::time::sleep(SHORT).await;
+        assert!(!folder.exists(), "{personality:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_race_is_lost_once_and_the_edit_wins_in_the_end() {
     let ways = Ways::new(Personality::Lxd5).await;
     for (way, client) in &ways.clients {

@@ -129,7 +129,8 @@ impl Migration {
         self
     }
 
-    /// Leaves the snapshots behind.
+    /// Leaves the snapshots behind. In a [`refresh`](Self::refresh) the servers take that for a source without snapshots,
+    /// and delete those that the copy has.
     pub fn volume_only(mut self) -> Self {
         self.volume_only = true;
         self

@@ -9,13 +9,13 @@ use tokio::{fs::File, io::AsyncWriteExt};
 use crate::{
     api::volume_create::{check_name, created_at, exists, insert, new_key, with_defaults},
     archive::{self, Entry, Unreadable},
-    arrival::{Arrival, time},
+    arrival::Arrival,
     call::Call,
     core::{Core, blocking},
     envelope::Reply,
     failure::Failure,
     names, scope,
-    state::{ContentType, Volume, VolumeKey, VolumeKind},
+    state::{ContentType, Snapshot, Volume, VolumeKey, VolumeKind},
 };
 
 /// Whether a request to make a volume brings its content along. Only the bare content type counts.
@@ -74,6 +74,7 @@ async fn backup(call: Call, pool: &str) -> Result<Reply, Failure> {
         name.clone_from(&index.name);
     }
     let (volume, snapshots) = index.into_entries();
+    let snapshots: Vec<Snapshot> = snapshots.into_iter().map(|one| one.snapshot(&core)).collect();
     let volume = volume.ok_or_else(|| Failure::internal("Valid volume config not found in index"))?;
     let key = new_key(&call, pool, &name).map_err(|failure| match failure.code {
         // LXD and Incus look for the pool in the database first, and don't hide that.
@@ -103,7 +104,7 @@ async fn restore(
     upload: &Arrival,
     key: &VolumeKey,
     entry: &Entry,
-    snapshots: &[Entry],
+    snapshots: &[Snapshot],
 ) -> Result<(), Failure> {
     let inserting = |why: &str| {
         Failure::internal(format!(
@@ -124,12 +125,11 @@ async fn restore(
         "block" => ContentType::Block,
         _ => ContentType::Filesystem,
     };
-    let known = core.has("storage_volumes_created_at");
     let volume = Volume {
         description: entry.description.clone(),
         config: entry.config.clone(),
         content_type,
-        created_at: time(&entry.created_at).filter(|_| known),
+        created_at: entry.created_at(core),
         snapshots: Vec::new(),
         backups: Vec::new(),
     };

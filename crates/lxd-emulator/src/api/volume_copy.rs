@@ -14,7 +14,9 @@ use crate::{
     decode::Fields,
     envelope::Reply,
     failure::Failure,
-    keys, names, scope, size,
+    keys, names,
+    refresh::Refresh,
+    scope,
     state::{Database, Snapshot, Volume, VolumeKey, VolumeKind},
 };
 
@@ -207,10 +209,7 @@ async fn throttle(
     folder: &std::path::Path,
 ) -> Result<(), Failure> {
     let slowest = core.store.read(|database| {
-        let limit = |key: &VolumeKey| {
-            let limit = scope::pool(database, &key.pool).ok()?.config.get("rsync.bwlimit")?;
-            size::parse(limit).ok().filter(|limit| *limit > 0)
-        };
+        let limit = |key: &VolumeKey| scope::pool(database, &key.pool).ok()?.bandwidth();
         Ok::<_, Failure>([limit(from), limit(to)].into_iter().flatten().min())
     })?;
     if let Some(bytes_per_second) = slowest {
@@ -226,20 +225,14 @@ async fn refresh(core: &Arc<Core>, found: &Found, key: &VolumeKey, source: &Sour
         let volume = database.volumes.get(key).ok_or_else(scope::no_volume)?;
         Ok::<_, Failure>(volume.snapshots.clone())
     })?;
-    let mut wanted = Vec::new();
-    if !source.volume_only {
-        let same =
-            |one: &Snapshot, other: &Snapshot| one.name == other.name && one.created_at == other.created_at;
-        for old in &there {
-            if found.volume.snapshots.iter().all(|new| !same(old, new)) {
-                snapshot_change::remove(core, key, &old.name).await?;
-            }
-        }
-        let newest = there.iter().filter_map(|one| one.created_at).max();
-        let missing = found.volume.snapshots.iter().filter(|new| there.iter().all(|old| !same(old, new)));
-        wanted = missing.filter(|new| !source.exclude_older || new.created_at >= newest).cloned().collect();
+    if source.volume_only {
+        return transfer(core, found, key, &[]).await;
     }
-    transfer(core, found, key, &wanted).await
+    let Refresh { gone, missing } = Refresh::new(&there, &found.volume.snapshots, source.exclude_older);
+    for old in gone {
+        snapshot_change::remove(core, key, &old.name).await?;
+    }
+    transfer(core, found, key, &missing).await
 }
 
 /// Makes a volume at another place out of one that is then removed, as moves between pools do.

@@ -9,12 +9,13 @@ use super::{
 use crate::{
     api::{snapshot_change, volume_change, volume_create},
     archive::Entry,
-    arrival::{Arrival, time},
+    arrival::Arrival,
     config::{Config, cleaned},
     core::Core,
     failure::Failure,
     keys,
     operations::Operation,
+    refresh::Refresh,
     scope, size,
     state::{ContentType, Snapshot, Volume, VolumeKey},
 };
@@ -39,11 +40,10 @@ impl Receiving {
         mut wires: Wires,
     ) -> Result<(), Failure> {
         let mut made = false;
-        let mut received = self.take(core, operation, &mut wires, &mut made).await;
-        if made && let Err(failure) = received {
+        let received = self.take(core, operation, &mut wires, &mut made).await;
+        if made && received.is_err() {
             // Somebody may have removed it meanwhile.
             let _ = volume_change::forget(core, &self.key).await;
-            received = Err(failure);
         }
         let error = received.as_ref().err().map(|failure| failure.text.clone());
         // The source knows how it went by the end of the wires too.
@@ -62,9 +62,10 @@ impl Receiving {
         let Header { index } = unless_stopped(core, operation, wires.hear()).await?;
         let (volume, snapshots) = index.into_entries();
         let volume = volume.ok_or_else(|| Failure::internal("the source sent no volume"))?;
+        let snapshots: Vec<Snapshot> = snapshots.into_iter().map(|one| one.snapshot(core)).collect();
         let there = core.store.read(|database| database.volumes.get(&self.key).cloned());
         let wanted = match there {
-            Some(there) if self.refresh => self.prepare(core, &there, snapshots).await?,
+            Some(there) if self.refresh => self.prepare(core, &there, &snapshots).await?,
             _ => {
                 self.make(core, &volume).await?;
                 *made = true;
@@ -118,19 +119,12 @@ impl Receiving {
         &self,
         core: &Arc<Core>,
         there: &Volume,
-        snapshots: Vec<Entry>,
-    ) -> Result<Vec<Entry>, Failure> {
-        let known = core.has("storage_volumes_created_at");
-        let made = |one: &Entry| time(&one.created_at).filter(|_| known);
-        let same = |old: &Snapshot, new: &Entry| old.name == new.name && old.created_at == made(new);
-        for old in &there.snapshots {
-            if !snapshots.iter().any(|new| same(old, new)) {
-                snapshot_change::remove(core, &self.key, &old.name).await?;
-            }
+        snapshots: &[Snapshot],
+    ) -> Result<Vec<Snapshot>, Failure> {
+        let Refresh { gone, missing } = Refresh::new(&there.snapshots, snapshots, self.exclude_older);
+        for old in gone {
+            snapshot_change::remove(core, &self.key, &old.name).await?;
         }
-        let newest = there.snapshots.iter().filter_map(|one| one.created_at).max();
-        let is_missing = |new: &Entry| !there.snapshots.iter().any(|old| same(old, new));
-        let is_wanted = |new: &Entry| !self.exclude_older || made(new) >= newest;
-        Ok(snapshots.into_iter().filter(|new| is_missing(new) && is_wanted(new)).collect())
+        Ok(missing)
     }
 }

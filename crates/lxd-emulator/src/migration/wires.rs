@@ -12,9 +12,7 @@ use tokio::{
 };
 use tokio_websockets::Message;
 
-use crate::{
-    archive::Index, core::Core, failure::Failure, operations::Operation, scope, size, upgrade::Socket,
-};
+use crate::{archive::Index, core::Core, failure::Failure, operations::Operation, scope, upgrade::Socket};
 
 /// So much of a file goes into one message.
 const CHUNK: usize = 64 << 10;
@@ -126,11 +124,7 @@ pub(super) struct Pace<'a> {
 impl<'a> Pace<'a> {
     /// As a pool has it by `rsync.bwlimit`.
     pub(super) fn of(core: &Core, pool: &str, operation: &'a Operation) -> Result<Self, Failure> {
-        let limit = core.store.read(|database| {
-            let limit = scope::pool(database, pool)?.config.get("rsync.bwlimit").cloned();
-            Ok::<_, Failure>(limit)
-        })?;
-        let limit = limit.and_then(|limit| size::parse(&limit).ok()).filter(|limit| *limit > 0);
+        let limit = core.store.read(|database| Ok::<_, Failure>(scope::pool(database, pool)?.bandwidth()))?;
         let now = Instant::now();
         Ok(Self { operation, began: now, passed: 0, limit, told: (now, 0) })
     }

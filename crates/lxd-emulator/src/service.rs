@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response};
 use lxd_transport::Body;
+use tokio::task::AbortHandle;
 
 use crate::{
     api,
@@ -14,16 +15,29 @@ use crate::{
     maintenance,
 };
 
-/// Answers a request. The work goes on when nobody waits for the answer any longer, as on a real server.
+/// Stops the reading for somebody who has gone: a long poll would keep the whole server.
+struct Reading(AbortHandle);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Answers a request. What it changes goes on when nobody waits for the answer any longer, as on a real server.
 pub(crate) async fn answer(core: &Arc<Core>, request: Request<Body>, caller: Caller) -> Response<Body> {
     let head = request.method() == Method::HEAD;
     let (call, segments) = Call::new(Arc::clone(core), request, caller);
     let body = call.body();
+    let maintained = Arc::clone(core);
+    // It reports to nobody, and is not for one request alone.
+    let _ = tokio::spawn(async move { maintenance::run_if_due(&maintained).await }).await;
+    let reads = call.method == Method::GET;
     let handled = tokio::spawn(async move {
-        maintenance::run_if_due(&call.core).await;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         handle(call, &segments).await
     });
+    let _reading = reads.then(|| Reading(handled.abort_handle()));
     let handled = handled.await;
     body.drain().await;
     let mut response = match handled {

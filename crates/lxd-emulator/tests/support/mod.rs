@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
+#[cfg(feature = "program")]
+pub(crate) mod program;
+
 use lxd_emulator::{Emulator, Personality};
 use lxd_storage::Client;
 use lxd_transport::{Body, Transport, http::Request};

@@ -11,8 +11,8 @@ use crate::slot::{Slot, in_path};
 /// Why a server of this slot can't have buckets, as a sentence; `None` if it can.
 #[must_use]
 pub fn why_no_buckets(slot: Slot) -> Option<String> {
-    // Incus 7 serves its buckets itself.
-    if slot == Slot::Incus7 {
+    // Incus 7 serves its buckets itself, and so does what is no Incus at all.
+    if slot == Slot::Incus7 || slot.personality().is_some() {
         return None;
     }
     let missing = ["minio", "mc"].into_iter().find(|program| in_path(program).is_none())?;

@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use crate::{
     content::{sha256, sha256_of},
     ctx::{Ctx, cases},
-    s3::Objects,
+    objects::Objects,
 };
 
 cases![
@@ -41,8 +41,9 @@ cases![
 
 /// Gives each server an address for buckets, once for all cases, and leaves it: the lab's servers are private.
 pub(crate) async fn ready(ctx: &Ctx) -> PoolHandle {
-    static ADDRESSES: [OnceCell<()>; 2] = [const { OnceCell::const_new() }; 2];
-    ADDRESSES[usize::from(ctx.slot == Slot::Incus7)]
+    static ADDRESSES: [OnceCell<()>; 3] = [const { OnceCell::const_new() }; 3];
+    let which = [Slot::Incus, Slot::Incus7, Slot::EmulatedIncus6].iter().position(|slot| *slot == ctx.slot);
+    ADDRESSES[which.unwrap()]
         .get_or_init(|| async {
             const KEY: &str = "core.storage_buckets_address";
             let server: Value = ctx.client.request(Method::GET, "/1.0").fetch().await.unwrap().value;
@@ -101,7 +102,14 @@ impl Drop for Folder {
 
 /// The files of the backups that the server has of a bucket. Its own list can't be had from Incus 6.0.
 fn backup_files(ctx: &Ctx, bucket: &BucketHandle) -> Vec<String> {
-    let folder = ctx.server().dir().join("backups/buckets").join(bucket.pool().name());
+    let root = match ctx.server().emulator() {
+        None => ctx.server().dir().to_owned(),
+        Some(emulator) => {
+            let objects = emulator.bucket_content(bucket.pool().name(), "default", bucket.name());
+            objects.ancestors().nth(4).unwrap().to_owned()
+        }
+    };
+    let folder = root.join("backups/buckets").join(bucket.pool().name());
     let folder = folder.join(format!("default_{}", bucket.name()));
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().into_string().unwrap()).collect()

@@ -27,7 +27,18 @@ const LEFT_OUT: &[LeftOut] = &[
         reason: "in process there is no wire to cut",
     },
     LeftOut { servers: "emu-", wire: None, cases: &["images::"], reason: "images are not emulated yet" },
-    LeftOut { servers: "emu-", wire: None, cases: &["no_buckets::"], reason: "buckets are not emulated yet" },
+    LeftOut {
+        servers: "emu-incus6",
+        wire: None,
+        cases: &["buckets::a_role_decides_what_a_key_may_do"],
+        reason: "the objects of buckets are files, with no S3 in front of them",
+    },
+    LeftOut {
+        servers: "emu-lxd",
+        wire: None,
+        cases: &["no_buckets::"],
+        reason: "it has buckets, but in other pools than the lab's; see the emulator's own tests",
+    },
     LeftOut {
         servers: "emu-",
         wire: None,

@@ -29,6 +29,7 @@ mod migration;
 mod moves;
 mod names;
 mod no_buckets;
+mod objects;
 mod operations;
 mod pools;
 mod progress;
@@ -119,7 +120,7 @@ fn main() -> ExitCode {
         ("remotes", remotes::CASES),
         ("requests", requests::CASES),
     ];
-    let has_buckets = |slot| matches!(slot, Slot::Incus | Slot::Incus7);
+    let has_buckets = |slot| matches!(slot, Slot::Incus | Slot::Incus7 | Slot::EmulatedIncus6);
     let is_of = |module: &str, slot: Slot| match module {
         "buckets" => has_buckets(slot),
         "no_buckets" => !has_buckets(slot),

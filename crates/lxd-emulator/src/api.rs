@@ -1,6 +1,10 @@
 //! The endpoints, a file for each area.
 
 pub(crate) mod backups;
+pub(crate) mod bucket_backups;
+pub(crate) mod bucket_import;
+pub(crate) mod bucket_keys;
+pub(crate) mod buckets;
 pub(crate) mod certificates;
 pub(crate) mod cluster;
 pub(crate) mod events;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tar::{Archive, Builder, Header};
 
 use crate::{
@@ -125,7 +125,13 @@ impl Index {
 }
 
 /// Writes an archive, compressed or not.
-pub(crate) fn pack(file: &Path, gzip: bool, disk: bool, index: &Index, parts: &[Part]) -> io::Result<()> {
+pub(crate) fn pack(
+    file: &Path,
+    gzip: bool,
+    disk: bool,
+    index: &impl Serialize,
+    parts: &[Part],
+) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -137,7 +143,7 @@ pub(crate) fn pack(file: &Path, gzip: bool, disk: bool, index: &Index, parts: &[
     }
 }
 
-fn write<W: io::Write>(to: W, disk: bool, index: &Index, parts: &[Part]) -> io::Result<W> {
+fn write<W: io::Write>(to: W, disk: bool, index: &impl Serialize, parts: &[Part]) -> io::Result<W> {
     let mut tar = Builder::new(to);
     tar.follow_symlinks(false);
     let text = serde_norway::to_string(index).map_err(io::Error::other)?;
@@ -193,7 +199,7 @@ fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Reads what an archive says of itself.
-pub(crate) fn index(path: &Path) -> Result<Index, Unreadable> {
+pub(crate) fn index<T: DeserializeOwned>(path: &Path) -> Result<T, Unreadable> {
     for entry in open(path)?.entries()? {
         let mut entry = entry?;
         if entry.path()?.as_ref() == Path::new(INDEX) {

@@ -53,10 +53,7 @@ impl Arrival {
         let names: Vec<String> = snapshots.iter().map(|one| one.name.clone()).collect();
         let place = key.clone();
         blocking(core, move || {
-            archive::unpack(&path, &staging).map_err(|unreadable| match unreadable {
-                Unreadable::Broken(error) => error,
-                Unreadable::Compression | Unreadable::NoIndex => io::Error::other("no backup any more"),
-            })?;
+            unpack(&path, &staging)?;
             archive::settle(&staging, "backup/volume", &into.content.volume(&place))?;
             for name in &names {
                 let folder = into.content.snapshot(&place, name);
@@ -71,4 +68,26 @@ impl Arrival {
             Ok(())
         })
     }
+
+    /// Unpacks what is at one place of an archive into a folder.
+    pub(crate) async fn unpack_into(
+        &self,
+        core: &Arc<Core>,
+        place: &'static str,
+        folder: PathBuf,
+    ) -> Result<(), Failure> {
+        let (path, staging) = (self.0.clone(), self.staging());
+        blocking(core, move || {
+            unpack(&path, &staging)?;
+            archive::settle(&staging, place, &folder).map_err(Failure::from)
+        })
+        .await
+    }
+}
+
+fn unpack(path: &Path, staging: &Path) -> io::Result<()> {
+    archive::unpack(path, staging).map_err(|unreadable| match unreadable {
+        Unreadable::Broken(error) => error,
+        Unreadable::Compression | Unreadable::NoIndex => io::Error::other("no backup any more"),
+    })
 }

@@ -185,6 +185,33 @@ impl Call {
         self.accepted(&operation)
     }
 
+    /// The same for work that makes something at a place, of which the answer tells, or the operation under a name.
+    pub(crate) async fn make<W>(
+        &self,
+        asynchronous: bool,
+        plan: Plan,
+        name: &'static str,
+        work: W,
+    ) -> Result<Reply, Failure>
+    where
+        W: Future<Output = Result<(serde_json::Value, String), Failure>> + Send + 'static,
+    {
+        if !asynchronous {
+            let (made, location) = work.await?;
+            return Ok(Reply::Sync {
+                metadata: crate::gojson::plain(&made)?,
+                etag: None,
+                location: Some(location),
+            });
+        }
+        let operation = self.core.operations.start(plan, |operation| async move {
+            let (made, _) = work.await?;
+            operation.report(name, made);
+            Ok(())
+        });
+        self.accepted(&operation)
+    }
+
     /// A time limit in seconds; below zero is none.
     pub(crate) fn timeout(&self) -> Result<Option<Duration>, Failure> {
         let Some(text) = self.query.get("timeout") else { return Ok(None) };

@@ -10,14 +10,19 @@ use serde::{Deserialize, Serialize};
 
 /// A point in time: nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Moment(pub(crate) i64);
+pub(crate) struct Moment(pub(crate) i128);
 
 /// Go's zero time, with which the servers say "never" and "not known".
 pub(crate) const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 
 impl Moment {
     pub(crate) fn plus(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_add(i128::try_from(time.as_nanos()).unwrap_or(i128::MAX)))
+    }
+
+    /// The whole minutes since 1970.
+    pub(crate) fn minutes(self) -> i64 {
+        i64::try_from(self.0.div_euclid(60 * 1_000_000_000)).unwrap_or(i64::MAX)
     }
 
     /// Without the fractions of a second.
@@ -31,16 +36,15 @@ impl Moment {
         if time.is_zero() {
             return Some(None);
         }
-        let nanos =
-            time.unix_seconds().checked_mul(1_000_000_000)?.checked_add(time.subsec_nanos().into())?;
-        Some(Some(Self(nanos)))
+        Some(Some(Self(i128::from(time.unix_seconds()) * 1_000_000_000 + i128::from(time.subsec_nanos()))))
     }
 }
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = u32::try_from(self.0.rem_euclid(1_000_000_000)).unwrap_or_default();
-        match lxd_types::Timestamp::from_unix(self.0.div_euclid(1_000_000_000), nanos) {
+        let seconds = i64::try_from(self.0.div_euclid(1_000_000_000)).unwrap_or(i64::MAX);
+        match lxd_types::Timestamp::from_unix(seconds, nanos) {
             Some(time) => time.fmt(f),
             None => f.write_str(ZERO_TIME),
         }
@@ -63,11 +67,11 @@ pub(crate) fn after(now: Moment, lifespan: lxd_types::Lifespan) -> Option<Moment
     let seconds = lifespan.hours().checked_mul(3600)?.checked_add(lifespan.minutes().checked_mul(60)?)?;
     let (today, of_day) =
         (now.0.div_euclid(1_000_000_000 * 86_400), now.0.rem_euclid(1_000_000_000 * 86_400));
-    let (year, month, day) = civil(today);
+    let (year, month, day) = civil(i64::try_from(today).ok()?);
     let month = i64::from(month) - 1 + i64::try_from(months).ok()?;
     let first = days_from_civil(year + month.div_euclid(12), u32::try_from(month.rem_euclid(12)).ok()? + 1);
     let moved = first + i64::from(day) - 1;
-    let since = moved.checked_mul(1_000_000_000 * 86_400)?.checked_add(of_day)?;
+    let since = i128::from(moved) * 1_000_000_000 * 86_400 + of_day;
     Some(Moment(since).plus(Duration::from_secs(days.checked_mul(DAY)?.checked_add(seconds)?)))
 }
 
@@ -106,7 +110,7 @@ impl Clock {
         let driven = *self.driven.lock().unwrap_or_else(PoisonError::into_inner);
         driven.unwrap_or_else(|| {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            Moment(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+            Moment(i128::try_from(since.as_nanos()).unwrap_or(i128::MAX))
         })
     }
 

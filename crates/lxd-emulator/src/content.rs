@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::state::{ContentType, VolumeKey, VolumeKind};
+use crate::state::{BucketKey, ContentType, VolumeKey, VolumeKind};
 
 /// The file that a block or ISO volume is, inside its folder.
 pub(crate) const DISK: &str = "root.img";
@@ -76,6 +76,18 @@ impl Content {
             .join("custom")
             .join(pool)
             .join(component(&internal_name(key)))
+    }
+
+    /// The folder of a bucket's objects.
+    pub(crate) fn bucket(&self, key: &BucketKey) -> PathBuf {
+        let name = component(&crate::buckets::internal_name(key));
+        self.pool(&key.pool, &key.member).join("buckets").join(name)
+    }
+
+    /// Where the files of its backups are.
+    pub(crate) fn bucket_backups(&self, key: &BucketKey) -> PathBuf {
+        let name = component(&crate::buckets::internal_name(key));
+        self.member(&key.member).join("backups").join("buckets").join(component(&key.pool)).join(name)
     }
 
     /// Where uploads are until somebody looked at them.

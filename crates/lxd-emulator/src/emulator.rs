@@ -18,7 +18,7 @@ use crate::{
     in_process::InProcess,
     operations::Operations,
     personality::Extensions,
-    state::{DEFAULT, Database, Profile, Project, VolumeKey, VolumeKind},
+    state::{BucketKey, DEFAULT, Database, Profile, Project, VolumeKey, VolumeKind},
     store::Store,
 };
 
@@ -69,6 +69,19 @@ impl Emulator {
     #[must_use]
     pub fn transport(&self) -> InProcess {
         InProcess::new(Arc::clone(&self.core))
+    }
+
+    /// The folder with the objects of a bucket, each a file by its name. There is no S3 to reach them by.
+    #[must_use]
+    pub fn bucket_content(&self, pool: &str, project: &str, bucket: &str) -> PathBuf {
+        let same = |key: &&BucketKey| key.pool == pool && key.project == project && key.name == bucket;
+        let found = self.core.store.read(|database| database.buckets.keys().find(same).cloned());
+        self.core.content.bucket(&found.unwrap_or_else(|| BucketKey {
+            pool: pool.to_owned(),
+            project: project.to_owned(),
+            name: bucket.to_owned(),
+            member: self.core.store.read(|database| self.core.here(database)),
+        }))
     }
 
     /// The folder with the files of a custom volume; of a block volume it is `root.img` in there.

@@ -21,6 +21,7 @@
 mod api;
 mod archive;
 mod arrival;
+mod buckets;
 mod call;
 mod clock;
 mod config;

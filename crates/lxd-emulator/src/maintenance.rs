@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
-    api::{snapshot_change, snapshots},
+    api::{bucket_backups, snapshot_change, snapshots},
     clock::Moment,
     content,
     core::{Core, blocking},
@@ -11,14 +11,14 @@ use crate::{
     names,
     schedule::is_due,
     snapshot_name::automatic_name,
-    state::{Backup, Snapshot, VolumeKey, VolumeKind},
+    state::{Backup, BucketKey, Snapshot, VolumeKey, VolumeKind},
 };
 
 /// When it was done last; `None` before the first request.
 #[derive(Debug, Default)]
 pub(crate) struct Last(Mutex<Option<Moment>>);
 
-const MINUTE: i64 = 60 * 1_000_000_000;
+const MINUTE: i128 = 60 * 1_000_000_000;
 
 impl Last {
     /// Since when it has to be done, where that is a minute ago; whoever is told does it.
@@ -65,7 +65,7 @@ async fn expire(core: &Arc<Core>, now: Moment) -> Result<(), Failure> {
             }
             Ok::<(), Failure>(())
         })?;
-        let file = core.content.backups(&key).join(&name);
+        let file = core.content.backups(&key).join(content::component(&name));
         blocking(
             core,
             move || if file.is_dir() { content::remove(&file) } else { std::fs::remove_file(&file) },
@@ -73,7 +73,19 @@ async fn expire(core: &Arc<Core>, now: Moment) -> Result<(), Failure> {
         .await
         .map_err(Failure::from)?;
     }
+    for (key, name) in expired_of_buckets(core, now) {
+        bucket_backups::remove(core, &key, &name).await?;
+    }
     Ok(())
+}
+
+fn expired_of_buckets(core: &Core, now: Moment) -> Vec<(BucketKey, String)> {
+    core.store.read(|database| {
+        let all = database.buckets.iter();
+        let backups = all.flat_map(|(key, bucket)| bucket.backups.iter().map(move |one| (key, one)));
+        let over = backups.filter(|(_, one)| one.expires_at.is_some_and(|time| time <= now));
+        over.map(|(key, one)| (key.clone(), one.name.clone())).collect()
+    })
 }
 
 async fn take_scheduled(core: &Arc<Core>, before: Moment, now: Moment) -> Result<(), Failure> {

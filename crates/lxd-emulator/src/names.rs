@@ -17,7 +17,7 @@ fn scope(database: &Database, project: &str, member: &str) -> String {
     scope_of(project, if database.members.is_empty() { "" } else { member })
 }
 
-fn scope_of(project: &str, member: &str) -> String {
+pub(crate) fn scope_of(project: &str, member: &str) -> String {
     let mut parts = Vec::new();
     if project != DEFAULT && !project.is_empty() {
         parts.push(format!("project={}", query_escaped(project)));

@@ -2,15 +2,13 @@
 
 use crate::clock::{Moment, civil};
 
-const MINUTE: i64 = 60 * 1_000_000_000;
-
 /// No schedule is followed back further than this: a year, in minutes.
 const LOOKED_BACK: i64 = 366 * 1440;
 
 /// Whether a schedule has a time after `before` and up to `now`.
 pub(crate) fn is_due(schedule: &str, before: Moment, now: Moment) -> bool {
     let patterns: Vec<&str> = schedule.split(", ").map(|part| alias(part).unwrap_or(part)).collect();
-    let (first, last) = (before.0.div_euclid(MINUTE) + 1, now.0.div_euclid(MINUTE));
+    let (first, last) = (before.minutes() + 1, now.minutes());
     let first = first.max(last - LOOKED_BACK);
     (first..=last).any(|minute| patterns.iter().any(|pattern| matches(pattern, minute)))
 }

@@ -133,6 +133,9 @@ async fn pools(call: Call, method: &str, rest: &[&str]) -> Result<Reply, Failure
         ("DELETE", [pool]) => api::pools::delete(call, pool).await,
         ("GET", [pool, "resources"]) => api::pools::resources(&call, pool),
         (_, [pool, "volumes", rest @ ..]) => volumes(call, method, pool, rest).await,
+        (_, [pool, "buckets", rest @ ..]) if call.core.has("storage_buckets") => {
+            buckets(call, method, pool, rest).await
+        }
         (_, [] | [_] | [_, "resources"]) => Err(not_implemented()),
         _ => Err(no_route()),
     }
@@ -175,6 +178,49 @@ async fn volumes(call: Call, method: &str, pool: &str, rest: &[&str]) -> Result<
             | [_, _, "backups", _]
             | [_, _, "backups", _, "export"],
         ) => Err(not_implemented()),
+        _ => Err(no_route()),
+    }
+}
+
+async fn buckets(call: Call, method: &str, pool: &str, rest: &[&str]) -> Result<Reply, Failure> {
+    match (method, rest) {
+        ("GET", []) => api::buckets::list(&call, pool),
+        ("POST", []) if call.core.has("storage_bucket_backup") && api::import::is_upload(&call, true) => {
+            api::bucket_import::create(call, pool).await
+        }
+        ("POST", []) => api::buckets::create(call, pool).await,
+        ("GET", [name]) => api::buckets::get(&call, pool, name),
+        ("PUT" | "PATCH", [name]) => api::buckets::update(call, pool, name).await,
+        ("DELETE", [name]) => api::buckets::delete(call, pool, name).await,
+        ("GET", [name, "keys"]) => api::bucket_keys::list(&call, pool, name),
+        ("POST", [name, "keys"]) => api::bucket_keys::create(call, pool, name).await,
+        ("GET", [name, "keys", key]) => api::bucket_keys::get(&call, pool, name, key),
+        ("PUT", [name, "keys", key]) => api::bucket_keys::update(call, pool, name, key).await,
+        ("DELETE", [name, "keys", key]) => api::bucket_keys::delete(call, pool, name, key).await,
+        (_, [name, "backups", rest @ ..]) if call.core.has("storage_bucket_backup") => {
+            bucket_backups(call, method, pool, name, rest).await
+        }
+        (_, [] | [_] | [_, "keys"] | [_, "keys", _]) => Err(not_implemented()),
+        _ => Err(no_route()),
+    }
+}
+
+async fn bucket_backups(
+    call: Call,
+    method: &str,
+    pool: &str,
+    name: &str,
+    rest: &[&str],
+) -> Result<Reply, Failure> {
+    match (method, rest) {
+        // Incus 6.0 took the one for the other until 6.0.5.
+        ("GET", []) => api::buckets::get(&call, pool, name),
+        ("POST", []) => api::bucket_backups::create(call, pool, name).await,
+        ("GET", [backup]) => api::bucket_backups::get(&call, pool, name, backup),
+        ("POST", [backup]) => api::bucket_backups::rename(call, pool, name, backup).await,
+        ("DELETE", [backup]) => api::bucket_backups::delete(&call, pool, name, backup),
+        ("GET", [backup, "export"]) => api::bucket_backups::export(call, pool, name, backup).await,
+        (_, [] | [_] | [_, "export"]) => Err(not_implemented()),
         _ => Err(no_route()),
     }
 }

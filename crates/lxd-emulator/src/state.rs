@@ -177,7 +177,9 @@ pub(crate) struct Bucket {
 pub(crate) struct AccessKey {
     pub(crate) description: String,
     pub(crate) role: String,
+    #[serde(rename = "access-key")]
     pub(crate) access_key: String,
+    #[serde(rename = "secret-key")]
     pub(crate) secret_key: String,
 }
 

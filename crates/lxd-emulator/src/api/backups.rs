@@ -58,7 +58,24 @@ pub(crate) fn get(call: &Call, pool: &str, kind: &str, name: &str, backup: &str)
     })
 }
 
-fn check_name(name: &str) -> Result<(), Failure> {
+/// The name of a backup that is made without one.
+pub(crate) fn next_name(backups: &[Backup]) -> String {
+    let numbers = backups.iter().filter_map(|one| one.name.strip_prefix("backup")?.parse().ok());
+    format!("backup{}", numbers.max().map_or(0, |last: u64| last + 1))
+}
+
+/// Whether an archive is compressed that shall be so by that algorithm.
+pub(crate) fn compresses(algorithm: &str) -> Result<bool, Failure> {
+    match algorithm {
+        "" | "gzip" => Ok(true),
+        "none" => Ok(false),
+        other => {
+            Err(Failure::internal(format!("Backup create: the emulator does not compress by {other:?}")))
+        }
+    }
+}
+
+pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     if name.contains('/') {
         return Err(Failure::bad_request("Backup names may not contain slashes"));
     }
@@ -89,8 +106,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
         }));
     }
     if wanted.is_empty() {
-        let numbers = volume.backups.iter().filter_map(|one| one.name.strip_prefix("backup")?.parse().ok());
-        wanted = format!("backup{}", numbers.max().map_or(0, |last: u64| last + 1));
+        wanted = next_name(&volume.backups);
     }
     check_name(&wanted)?;
     let driver = core.store.read(|database| Ok::<_, Failure>(scope::pool(database, pool)?.driver.clone()))?;
@@ -141,14 +157,7 @@ async fn make(
         let text = "Backup create: Volume of content type \"iso\" cannot be backed up";
         return Err(Failure::internal(text));
     }
-    let gzip = match &*backup.compression_algorithm {
-        "" | "gzip" => true,
-        "none" => false,
-        other => {
-            let text = format!("Backup create: the emulator does not compress by {other:?}");
-            return Err(Failure::internal(text));
-        }
-    };
+    let gzip = compresses(&backup.compression_algorithm)?;
     let kept: &[_] = if backup.volume_only { &[] } else { &volume.snapshots };
     let index = Index::new(&key, &volume, kept, driver);
     let place = |one: &str| (core.content.snapshot(&key, one), format!("backup/volume-snapshots/{one}"));

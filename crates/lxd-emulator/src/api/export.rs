@@ -29,7 +29,7 @@ pub(crate) async fn get(
 }
 
 /// The answer that a file is, or the part of it that is asked for.
-async fn file(path: PathBuf, asked: &HeaderMap) -> Result<Response<Body>, Failure> {
+pub(crate) async fn file(path: PathBuf, asked: &HeaderMap) -> Result<Response<Body>, Failure> {
     let mut file = File::open(path).await?;
     let data = file.metadata().await?;
     let (length, changed) = (data.len(), modified(&data));

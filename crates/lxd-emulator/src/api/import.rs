@@ -8,7 +8,7 @@ use tokio::{fs::File, io::AsyncWriteExt};
 
 use crate::{
     api::volume_create::{check_name, created_at, exists, insert, new_key, with_defaults},
-    archive::{self, Entry, Unreadable},
+    archive::{self, Entry, Index, Unreadable},
     arrival::Arrival,
     call::Call,
     core::{Core, blocking},
@@ -26,13 +26,13 @@ pub(crate) fn is_upload(call: &Call, typed: bool) -> bool {
 }
 
 /// A header by the server's own brand.
-fn own(call: &Call, name: &str) -> String {
+pub(crate) fn own(call: &Call, name: &str) -> String {
     let value = call.headers.get(format!("x-{}-{name}", call.core.brand().to_lowercase()));
     value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
 
 /// Writes the whole body down, as the servers do before they look at it.
-async fn receive(call: &Call) -> Result<Arrival, Failure> {
+pub(crate) async fn receive(call: &Call) -> Result<Arrival, Failure> {
     let upload = Arrival::new(&call.core).await?;
     let mut file = File::create(upload.path()).await?;
     let mut body = call.take_body();
@@ -60,7 +60,7 @@ async fn backup(call: Call, pool: &str) -> Result<Reply, Failure> {
     let upload = receive(&call).await?;
     let core = Arc::clone(&call.core);
     let path = upload.path().to_owned();
-    let read = blocking(&core, move || Ok::<_, std::io::Error>(archive::index(&path))).await?;
+    let read = blocking(&core, move || Ok::<_, std::io::Error>(archive::index::<Index>(&path))).await?;
     let index = read.map_err(|unreadable| match unreadable {
         Unreadable::Compression => Failure::internal("Unsupported compression"),
         Unreadable::NoIndex if core.behaviour.incus => {

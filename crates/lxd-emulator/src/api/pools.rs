@@ -70,6 +70,8 @@ fn used_by(core: &Core, database: &Database, name: &str) -> Vec<String> {
             urls.extend(volume_view::used_by(database, key));
         }
     }
+    let buckets = database.buckets.keys().filter(|key| key.pool == name);
+    urls.extend(buckets.map(|key| crate::buckets::url(database, key)));
     let on_it = |devices: &crate::state::Devices| {
         devices.values().any(|device| {
             device.get("type").is_some_and(|kind| kind == "disk")

@@ -50,6 +50,8 @@ fn used_by(core: &Core, database: &Database, name: &str) -> Vec<String> {
     let volumes = database.volumes.keys();
     let volumes = volumes.filter(|key| key.project == name && key.kind == VolumeKind::Custom);
     urls.extend(volumes.map(|key| names::volume_in(core, database, key)));
+    let buckets = database.buckets.keys().filter(|key| key.project == name);
+    urls.extend(buckets.map(|key| crate::buckets::url(database, key)));
     urls
 }
 

@@ -33,6 +33,15 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// The folder in which it keeps everything.
+    #[must_use]
+    pub fn state(self) -> PathBuf {
+        match self {
+            Self::Daemon(daemon) => daemon.dir().to_owned(),
+            Self::Emulated(emulated) => emulated.emulator().folder(),
+        }
+    }
+
     /// Its Unix socket.
     #[must_use]
     pub fn socket(self) -> PathBuf {

@@ -102,14 +102,7 @@ impl Drop for Folder {
 
 /// The files of the backups that the server has of a bucket. Its own list can't be had from Incus 6.0.
 fn backup_files(ctx: &Ctx, bucket: &BucketHandle) -> Vec<String> {
-    let root = match ctx.server().emulator() {
-        None => ctx.server().dir().to_owned(),
-        Some(emulator) => {
-            let objects = emulator.bucket_content(bucket.pool().name(), "default", bucket.name());
-            objects.ancestors().nth(4).unwrap().to_owned()
-        }
-    };
-    let folder = root.join("backups/buckets").join(bucket.pool().name());
+    let folder = ctx.server().state().join("backups/buckets").join(bucket.pool().name());
     let folder = folder.join(format!("default_{}", bucket.name()));
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().into_string().unwrap()).collect()

@@ -89,7 +89,7 @@ async fn a_pool_is_created_on_all_members(ctx: Ctx) {
     assert_eq!(pool.config().text("rsync.bwlimit"), Some("20MB"));
 
     let error = ctx.create_pool(StoragePoolsPost::new(pool.name(), "dir")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    assert!(error.is_already_exists(), "{error}");
     pool.delete().await.unwrap();
     folders.iter().for_each(|(_, _, folder)| drop(std::fs::remove_dir_all(folder)));
 }

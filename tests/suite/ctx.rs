@@ -110,8 +110,11 @@ impl Ctx {
     }
 
     /// An odd name, as odd as the server takes it: Incus 7 wants no white space, none of `$?&+"'*` and the backtick, and
-    /// a letter or digit at both ends.
+    /// a letter or digit at both ends; the newest LXD wants no white space and no backslash.
     pub(crate) fn odd(&self, name: &str) -> String {
+        if self.slot == Slot::EmulatedLxdNew {
+            return name.replace([' ', '\\'], ";");
+        }
         if !self.is_picky() {
             return name.to_owned();
         }

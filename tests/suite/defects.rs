@@ -34,9 +34,9 @@ async fn d01_names_in_lists_are_names(ctx: Ctx) {
     let body = json!({"name": project, "config": {"features.storage.volumes": "true", "features.profiles": "false"}});
     ctx.client.request(Method::POST, "/1.0/projects").json(&body).change().await.unwrap();
     let pool = ctx.ready_pools().remove(0).with_project(&*project);
-    let (name, encoded) = match ctx.is_picky() {
-        false => ("100% é", "100%25%20%C3%A9"),
-        true => ("100%é1", "100%25%C3%A91"),
+    let (name, encoded) = match ctx.odd("a b") == "a b" {
+        true => ("100% é", "100%25%20%C3%A9"),
+        false => ("100%é1", "100%25%C3%A91"),
     };
     let mut volume = pool.volumes().create(StorageVolumesPost::new(name)).await.unwrap();
     let path = format!("/1.0/storage-pools/{}/volumes/custom/{encoded}/snapshots", pool.name());

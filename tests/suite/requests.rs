@@ -172,7 +172,9 @@ async fn buckets_are_one_request_too(ctx: Ctx) {
         assert_eq!(buckets.all_projects().await.unwrap().len(), count);
         assert_eq!(ctx.sent.take().len(), 1);
         assert_eq!(buckets.full().await.unwrap().len(), count);
-        let requests = ctx.sent.take();
+        let mut requests = ctx.sent.take();
+        // What the server can do is asked once only.
+        requests.retain(|request| request != "GET /1.0");
         assert_eq!(requests.len(), if at_once { 1 } else { 1 + 2 * count }, "{requests:?}");
         assert!(ctx.sent.most_at_once() <= AT_ONCE);
         let keys = pool.bucket(name(0)).keys();

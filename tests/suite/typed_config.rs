@@ -94,7 +94,7 @@ async fn every_pool_key_is_taken_where_the_table_says(ctx: Ctx) {
             let folder = if driver.name == "dir" { "storage-pools/" } else { "disks/" };
             let end = if driver.name == "dir" { "" } else { ".img" };
             let value = match key.name {
-                "source" => format!("{}/{folder}{name}{end}", ctx.server().dir().display()),
+                "source" => format!("{}/{folder}{name}{end}", ctx.server().state().display()),
                 "size" => "256MiB".to_owned(),
                 _ => legal(key),
             };
@@ -299,7 +299,8 @@ async fn values_are_read_as_the_server_reads_them(ctx: Ctx) {
 /// The line of versions that the server belongs to.
 fn release(ctx: &Ctx) -> Release {
     match ctx.slot {
-        Slot::Incus => Release::Incus60,
+        Slot::Incus | Slot::EmulatedIncus6 => Release::Incus60,
+        Slot::EmulatedLxdNew => Release::LxdLatest,
         Slot::Incus7 => Release::IncusLatest,
         _ => Release::Lxd50,
     }

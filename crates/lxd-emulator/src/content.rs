@@ -169,7 +169,8 @@ pub(crate) fn internal_name(key: &VolumeKey) -> String {
     }
 }
 
-fn plural(kind: VolumeKind) -> &'static str {
+/// What the servers call a type among themselves.
+pub(crate) fn plural(kind: VolumeKind) -> &'static str {
     match kind {
         VolumeKind::Container => "containers",
         VolumeKind::Image => "images",

@@ -71,6 +71,12 @@ impl Emulator {
         InProcess::new(Arc::clone(&self.core))
     }
 
+    /// The folder in which it keeps everything, laid out as a server's own.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.core.content.member("")
+    }
+
     /// The folder with the objects of a bucket, each a file by its name. There is no S3 to reach them by.
     #[must_use]
     pub fn bucket_content(&self, pool: &str, project: &str, bucket: &str) -> PathBuf {

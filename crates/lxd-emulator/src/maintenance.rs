@@ -55,7 +55,7 @@ async fn expire(core: &Arc<Core>, now: Moment) -> Result<(), Failure> {
     });
     for (key, short) in old_snapshots {
         snapshot_change::remove(core, &key, &short).await?;
-        let source = names::event_source(&key, &format!("/snapshots/{short}"));
+        let source = names::snapshot_source(core, &key, &short, false);
         core.happened(&key.project, "storage-volume-snapshot-deleted", source, None, None);
     }
     for (key, name) in old_backups {
@@ -107,7 +107,7 @@ async fn take_scheduled(core: &Arc<Core>, before: Moment, now: Moment) -> Result
         planned.collect()
     });
     for (key, snapshot) in due {
-        let source = names::event_source(&key, &format!("/snapshots/{}", snapshot.name));
+        let source = names::snapshot_source(core, &key, &snapshot.name, false);
         snapshots::take(core, &key, snapshot).await?;
         let context = serde_json::json!({"type": key.kind.name()});
         core.happened(&key.project, "storage-volume-snapshot-created", source, Some(context), None);

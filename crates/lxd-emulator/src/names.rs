@@ -67,15 +67,26 @@ pub(crate) fn snapshot_in(core: &Core, database: &Database, key: &VolumeKey, sna
     )
 }
 
-/// What lifecycle events call a volume: by the name among servers, and never meant to be followed.
-pub(crate) fn event_source(key: &VolumeKey, after: &str) -> String {
-    let internal = path_escaped(&crate::content::internal_name(key));
-    let scope = scope_of(&key.project, "");
-    format!(
-        "/1.0/storage-pools/{}/volumes/{}/{internal}{after}{scope}",
-        path_escaped(&key.pool),
-        key.kind.name()
-    )
+/// What lifecycle events call a volume: by the names inside of the server, and never meant to be followed.
+pub(crate) fn event_source(core: &Core, key: &VolumeKey) -> String {
+    source(core, key, &crate::content::internal_name(key), "")
+}
+
+/// The same of a snapshot; where one was changed they take the volume's own name.
+pub(crate) fn snapshot_source(core: &Core, key: &VolumeKey, snapshot: &str, changed: bool) -> String {
+    let volume = if changed { key.name.clone() } else { crate::content::internal_name(key) };
+    source(core, key, &volume, &format!("/snapshots/{}", volume_segment(core, snapshot)))
+}
+
+/// The same of a backup, which goes by the names that clients know.
+pub(crate) fn backup_source(core: &Core, key: &VolumeKey, backup: &str) -> String {
+    source(core, key, &key.name, &format!("/backups/{}", volume_segment(core, backup)))
+}
+
+fn source(core: &Core, key: &VolumeKey, volume: &str, after: &str) -> String {
+    let (pool, kind) = (path_escaped(&key.pool), crate::content::plural(key.kind));
+    let (volume, scope) = (volume_segment(core, volume), scope_of(&key.project, ""));
+    format!("/1.0/storage-pools/{pool}/volumes/{kind}/{volume}{after}{scope}")
 }
 
 /// A backup: in lists, and in the operations of servers whose URLs lead somewhere.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use lxd_types::drivers::Release;
+
 /// A server whose behaviour the emulator has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -47,6 +49,7 @@ impl Personality {
             Self::Lxd5 => Behaviour {
                 incus: false,
                 server_version: "5.0.2",
+                release: Release::Lxd50,
                 urls_encoded_twice: true,
                 pool_get_without_etag: true,
                 pool_etag_has_description: false,
@@ -70,6 +73,7 @@ impl Personality {
             Self::LxdNew => Behaviour {
                 incus: false,
                 server_version: "6.8",
+                release: Release::LxdLatest,
                 urls_encoded_twice: false,
                 pool_get_without_etag: false,
                 pool_etag_has_description: true,
@@ -93,6 +97,7 @@ impl Personality {
             Self::Incus6 => Behaviour {
                 incus: true,
                 server_version: "6.0.4",
+                release: Release::Incus60,
                 urls_encoded_twice: false,
                 pool_get_without_etag: false,
                 pool_etag_has_description: true,
@@ -123,6 +128,8 @@ pub(crate) struct Behaviour {
     /// Headers begin with `X-Incus-`, and everything else by which the fork is told.
     pub(crate) incus: bool,
     pub(crate) server_version: &'static str,
+    /// Whose config keys it knows.
+    pub(crate) release: Release,
     /// URLs of volumes in lists, `used_by` and `Location` are encoded twice.
     pub(crate) urls_encoded_twice: bool,
     pub(crate) pool_get_without_etag: bool,

@@ -132,7 +132,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
     }
     let (working, requestor) = (Arc::clone(&core), call.requestor());
     let operation = core.operations.start(plan, |_| async move {
-        let source = names::event_source(&key, &format!("/backups/{wanted}"));
+        let source = names::backup_source(&working, &key, &wanted);
         let project = key.project.clone();
         let made = make(&working, key, volume, backup, &driver).await;
         made.map_err(|failure| failure.within("Create volume backup"))?;
@@ -143,6 +143,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
     call.accepted(&operation)
 }
 
+/// Packs a backup, which is known from the beginning on.
 async fn make(
     core: &Arc<Core>,
     key: VolumeKey,
@@ -150,27 +151,75 @@ async fn make(
     backup: Backup,
     driver: &str,
 ) -> Result<(), Failure> {
-    if find(&volume, &backup.name).is_ok() {
-        return Err(Failure::internal(format!("Backup \"{}/{}\" already exists", key.name, backup.name)));
-    }
-    if volume.content_type == ContentType::Iso {
-        let text = "Backup create: Volume of content type \"iso\" cannot be backed up";
-        return Err(Failure::internal(text));
-    }
-    let gzip = compresses(&backup.compression_algorithm)?;
     let kept: &[_] = if backup.volume_only { &[] } else { &volume.snapshots };
     let index = Index::new(&key, &volume, kept, driver);
     let place = |one: &str| (core.content.snapshot(&key, one), format!("backup/volume-snapshots/{one}"));
     let mut parts: Vec<archive::Part> = kept.iter().map(|one| place(&one.name)).collect();
     parts.push((core.content.volume(&key), "backup/volume".to_owned()));
-    let file = core.content.backups(&key).join(crate::content::component(&backup.name));
-    let disk = volume.content_type != ContentType::Filesystem;
-    blocking(core, move || archive::pack(&file, gzip, disk, &index, &parts).map_err(Failure::from)).await?;
+    let (name, algorithm) = (backup.name.clone(), backup.compression_algorithm.clone());
     core.store.change(|database| {
-        let volume = database.volumes.get_mut(&key).ok_or_else(scope::no_volume)?;
-        volume.backups.push(backup);
-        Ok(())
+        let known = database.volumes.get_mut(&key).ok_or_else(scope::no_volume)?;
+        add(&mut known.backups, backup, &key.name)
+    })?;
+    let file = core.content.backups(&key).join(crate::content::component(&name));
+    let packed = async {
+        if volume.content_type == ContentType::Iso {
+            let text = "Backup create: Volume of content type \"iso\" cannot be backed up";
+            return Err(Failure::internal(text));
+        }
+        let disk = volume.content_type != ContentType::Filesystem;
+        pack(core, file.clone(), &algorithm, disk, index, parts).await
+    };
+    let packed = packed.await;
+    let stays = core.store.change(|database| {
+        let known = database.volumes.get_mut(&key).map(|volume| &mut volume.backups);
+        Ok::<_, Failure>(settle(known, &name, packed.is_ok()))
+    })?;
+    if !stays {
+        forget(core, file).await?;
+    }
+    packed
+}
+
+/// Takes a backup among others.
+pub(crate) fn add(backups: &mut Vec<Backup>, backup: Backup, owner: &str) -> Result<(), Failure> {
+    if backups.iter().any(|one| one.name == backup.name) {
+        return Err(Failure::internal(format!("Backup \"{owner}/{}\" already exists", backup.name)));
+    }
+    backups.push(backup);
+    Ok(())
+}
+
+/// Writes the file of a backup.
+pub(crate) async fn pack<I: serde::Serialize + Send + 'static>(
+    core: &Arc<Core>,
+    file: PathBuf,
+    algorithm: &str,
+    disk: bool,
+    index: I,
+    parts: Vec<archive::Part>,
+) -> Result<(), Failure> {
+    let gzip = compresses(algorithm)?;
+    blocking(core, move || archive::pack(&file, gzip, disk, &index, &parts).map_err(Failure::from)).await
+}
+
+/// Takes a backup out again that could not be packed. Says whether it stays, which one doesn't that was deleted
+/// meanwhile.
+pub(crate) fn settle(backups: Option<&mut Vec<Backup>>, name: &str, packed: bool) -> bool {
+    let Some(backups) = backups else { return false };
+    if !packed {
+        backups.retain(|one| one.name != name);
+    }
+    backups.iter().any(|one| one.name == name)
+}
+
+/// Removes the file of a backup that does not stay.
+pub(crate) async fn forget(core: &Arc<Core>, file: PathBuf) -> Result<(), Failure> {
+    blocking(core, move || match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::from(error)),
+        _ => Ok(()),
     })
+    .await
 }
 
 /// `POST .../backups/BACKUP`: another name.
@@ -211,7 +260,7 @@ pub(crate) async fn rename(
             }
             Ok(())
         })?;
-        let source = names::event_source(&key, &format!("/backups/{new_name}"));
+        let source = names::backup_source(&working, &key, &new_name);
         blocking(&working, move || std::fs::rename(old_file, new_file).map_err(Failure::from)).await?;
         let context = json!({"old_name": backup});
         working.happened(&key.project, "storage-volume-backup-renamed", source, Some(context), requestor);
@@ -238,8 +287,8 @@ pub(crate) fn delete(
             volume.backups.retain(|one| one.name != backup);
             Ok::<(), Failure>(())
         })?;
-        blocking(&working, move || std::fs::remove_file(file).map_err(Failure::from)).await?;
-        let source = names::event_source(&key, &format!("/backups/{backup}"));
+        forget(&working, file).await?;
+        let source = names::backup_source(&working, &key, &backup);
         working.happened(&key.project, "storage-volume-backup-deleted", source, None, requestor);
         Ok(())
     });

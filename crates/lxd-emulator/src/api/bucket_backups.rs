@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{backups, export},
-    archive, buckets,
+    buckets,
     call::Call,
     config::Config,
     content::component,
@@ -137,21 +137,26 @@ pub(crate) async fn create(call: Call, pool: &str, name: &str) -> Result<Reply, 
     call.accepted(&operation)
 }
 
+/// Packs a backup, which is known from the beginning on.
 async fn make(core: &Arc<Core>, key: BucketKey, bucket: Bucket, backup: Backup) -> Result<(), Failure> {
-    if find(&bucket, &backup.name).is_ok() {
-        return Err(Failure::internal(format!("Backup \"{}/{}\" already exists", key.name, backup.name)));
-    }
-    let gzip = backups::compresses(&backup.compression_algorithm)?;
     let driver = core.store.read(|database| database.pools.get(&key.pool).map(|pool| pool.driver.clone()));
     let index = Index::new(&key, &bucket, &driver.unwrap_or_default());
-    let file = core.content.bucket_backups(&key).join(component(&backup.name));
-    let parts = [(core.content.bucket(&key), OBJECTS.to_owned())];
-    blocking(core, move || archive::pack(&file, gzip, false, &index, &parts).map_err(Failure::from)).await?;
+    let (name, algorithm) = (backup.name.clone(), backup.compression_algorithm.clone());
     core.store.change(|database| {
-        let bucket = database.buckets.get_mut(&key).ok_or_else(buckets::gone)?;
-        bucket.backups.push(backup);
-        Ok(())
-    })
+        let known = database.buckets.get_mut(&key).ok_or_else(buckets::gone)?;
+        backups::add(&mut known.backups, backup, &key.name)
+    })?;
+    let file = core.content.bucket_backups(&key).join(component(&name));
+    let parts = vec![(core.content.bucket(&key), OBJECTS.to_owned())];
+    let packed = backups::pack(core, file.clone(), &algorithm, false, index, parts).await;
+    let stays = core.store.change(|database| {
+        let known = database.buckets.get_mut(&key).map(|bucket| &mut bucket.backups);
+        Ok::<_, Failure>(backups::settle(known, &name, packed.is_ok()))
+    })?;
+    if !stays {
+        backups::forget(core, file).await?;
+    }
+    packed
 }
 
 /// The bucket of a backup and the file that it is.
@@ -215,7 +220,7 @@ pub(crate) async fn remove(core: &Arc<Core>, key: &BucketKey, backup: &str) -> R
         Ok::<(), Failure>(())
     })?;
     let file = core.content.bucket_backups(key).join(component(backup));
-    blocking(core, move || std::fs::remove_file(file).map_err(Failure::from)).await
+    backups::forget(core, file).await
 }
 
 /// `GET .../backups/BACKUP/export`.

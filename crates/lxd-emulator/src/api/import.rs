@@ -92,7 +92,7 @@ async fn backup(call: Call, pool: &str) -> Result<Reply, Failure> {
     let operation = core.operations.start(plan, |_| async move {
         let restored = restore(&working, &upload, &key, &volume, &snapshots).await;
         restored.map_err(|failure| failure.within("Create custom volume from backup"))?;
-        let (source, context) = (names::event_source(&key, ""), json!({"type": "custom"}));
+        let (source, context) = (names::event_source(&working, &key), json!({"type": "custom"}));
         working.happened(&key.project, "storage-volume-created", source, Some(context), requestor);
         Ok(())
     });
@@ -213,7 +213,7 @@ fn fill(call: &Call, key: VolumeKey, upload: Arrival, content_type: ContentType)
             super::volume_change::forget(&working, &key).await?;
             return Err(Failure::from(error));
         }
-        let (source, context) = (names::event_source(&key, ""), json!({"type": "custom"}));
+        let (source, context) = (names::event_source(&working, &key), json!({"type": "custom"}));
         working.happened(&key.project, "storage-volume-created", source, Some(context), requestor);
         Ok(())
     });

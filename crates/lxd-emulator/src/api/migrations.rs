@@ -96,7 +96,7 @@ pub(crate) fn take(call: &Call, key: VolumeKey, wanted: Wanted, source: &Fields)
             receiving.receive(&core, &operation, wires).await?;
             let key = &receiving.key;
             let (source, context) =
-                (names::event_source(key, ""), serde_json::json!({"type": key.kind.name()}));
+                (names::event_source(&core, key), serde_json::json!({"type": key.kind.name()}));
             core.happened(&key.project, "storage-volume-created", source, Some(context), requestor);
             Ok(())
         }

@@ -45,7 +45,7 @@ pub(crate) async fn update(
         ("", ""),
         &names::snapshot(&core, &key, short),
     );
-    let (requestor, short, name) = (call.requestor(), short.to_owned(), name.to_owned());
+    let (requestor, short) = (call.requestor(), short.to_owned());
     call.change(asynchronous, plan, async move {
         core.store.change(|database| {
             let volume = database.volumes.get_mut(&key).ok_or_else(scope::no_volume)?;
@@ -54,14 +54,7 @@ pub(crate) async fn update(
             (snapshot.description, snapshot.expires_at) = (description, expires_at);
             Ok::<(), Failure>(())
         })?;
-        // This one event bears the name that clients know.
-        let project =
-            if key.project == "default" { String::new() } else { format!("?project={}", key.project) };
-        let source = format!(
-            "/1.0/storage-pools/{}/volumes/{}/{name}/snapshots/{short}{project}",
-            key.pool,
-            key.kind.name()
-        );
+        let source = names::snapshot_source(&core, &key, &short, true);
         core.happened(&key.project, "storage-volume-snapshot-updated", source, None, requestor);
         Ok(Reply::done())
     })
@@ -109,7 +102,7 @@ pub(crate) async fn post(
         let core = Arc::clone(&core);
         async move {
             change_name(&core, &key, &from, &to).await?;
-            let source = names::event_source(&key, &format!("/snapshots/{from}"));
+            let source = names::snapshot_source(&core, &key, &from, false);
             let context = serde_json::json!({"old_name": from});
             core.happened(&key.project, "storage-volume-snapshot-renamed", source, Some(context), requestor);
             Ok(())
@@ -159,7 +152,7 @@ pub(crate) fn delete(call: &Call, pool: &str, kind: &str, name: &str, short: &st
         let core = Arc::clone(&core);
         async move {
             remove(&core, &key, &short).await?;
-            let source = names::event_source(&key, &format!("/snapshots/{short}"));
+            let source = names::snapshot_source(&core, &key, &short, false);
             core.happened(&key.project, "storage-volume-snapshot-deleted", source, None, requestor);
             Ok(())
         }

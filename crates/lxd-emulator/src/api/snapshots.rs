@@ -139,7 +139,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
                 return Err(Failure::internal("Volume of content type \"iso\" does not support snapshots"));
             }
             take(&core, &key, snapshot).await?;
-            let source = names::event_source(&key, &format!("/snapshots/{short}"));
+            let source = names::snapshot_source(&core, &key, &short, false);
             let context = serde_json::json!({"type": key.kind.name()});
             core.happened(&key.project, "storage-volume-snapshot-created", source, Some(context), requestor);
             Ok(())

@@ -42,7 +42,7 @@ pub(crate) async fn put(call: Call, pool: &str, kind: &str, name: &str) -> Resul
     call.change(asynchronous, plan, async move {
         if !restore.is_empty() && kind == VolumeKind::Custom {
             snapshot_change::restore(&core, &key, &restore).await?;
-            let source = names::event_source(&key, "");
+            let source = names::event_source(&core, &key);
             let context = serde_json::json!({"snapshot": restore});
             core.happened(&key.project, "storage-volume-restored", source, Some(context), requestor.clone());
             // Only what comes with a config is an edit as well.
@@ -52,7 +52,13 @@ pub(crate) async fn put(call: Call, pool: &str, kind: &str, name: &str) -> Resul
         }
         let config = cleaned(&config.unwrap_or_default());
         write(&core, &key, description, config).await?;
-        core.happened(&key.project, "storage-volume-updated", names::event_source(&key, ""), None, requestor);
+        core.happened(
+            &key.project,
+            "storage-volume-updated",
+            names::event_source(&core, &key),
+            None,
+            requestor,
+        );
         Ok(Reply::done())
     })
     .await
@@ -82,7 +88,13 @@ pub(crate) async fn patch(call: Call, pool: &str, kind: &str, name: &str) -> Res
             Ok::<Config, Failure>(volume.config.clone())
         })?;
         write(&core, &key, description, merged(&old, &sent)).await?;
-        core.happened(&key.project, "storage-volume-updated", names::event_source(&key, ""), None, requestor);
+        core.happened(
+            &key.project,
+            "storage-volume-updated",
+            names::event_source(&core, &key),
+            None,
+            requestor,
+        );
         Ok(Reply::done())
     })
     .await
@@ -177,7 +189,13 @@ pub(crate) async fn delete(call: Call, pool: &str, kind: &str, name: &str) -> Re
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
         forget(&core, &key).await?;
-        core.happened(&key.project, "storage-volume-deleted", names::event_source(&key, ""), None, requestor);
+        core.happened(
+            &key.project,
+            "storage-volume-deleted",
+            names::event_source(&core, &key),
+            None,
+            requestor,
+        );
         Ok(Reply::done())
     })
     .await

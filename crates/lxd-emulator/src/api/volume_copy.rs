@@ -17,7 +17,7 @@ use crate::{
     keys, names,
     refresh::Refresh,
     scope,
-    state::{Database, Snapshot, Volume, VolumeKey, VolumeKind},
+    state::{ContentType, Database, Snapshot, Volume, VolumeKey, VolumeKind},
 };
 
 /// What a copy is made of.
@@ -132,7 +132,7 @@ pub(crate) fn copy(call: &Call, key: VolumeKey, wanted: Wanted, fields: &Fields)
                 make(&core, found, &key, wanted).await?;
             }
             let context = serde_json::json!({"type": key.kind.name()});
-            let url = names::event_source(&key, "");
+            let url = names::event_source(&core, &key);
             core.happened(&key.project, "storage-volume-created", url, Some(context), requestor);
             Ok(())
         }
@@ -221,6 +221,9 @@ async fn throttle(
 
 /// Makes a volume what another is: snapshots that are missing are copied, and those that the source lacks removed.
 async fn refresh(core: &Arc<Core>, found: &Found, key: &VolumeKey, source: &Source) -> Result<(), Failure> {
+    if found.volume.content_type == ContentType::Iso {
+        return Err(Failure::internal("Volume of content type \"iso\" cannot be refreshed"));
+    }
     let there = core.store.read(|database| {
         let volume = database.volumes.get(key).ok_or_else(scope::no_volume)?;
         Ok::<_, Failure>(volume.snapshots.clone())

@@ -164,7 +164,7 @@ async fn empty(call: Call, key: VolumeKey, wanted: Wanted) -> Result<Reply, Fail
             backups: Vec::new(),
         };
         insert(&core, &key, volume).await?;
-        let source = names::event_source(&key, "");
+        let source = names::event_source(&core, &key);
         let context = serde_json::json!({"type": key.kind.name()});
         core.happened(&key.project, "storage-volume-created", source, Some(context), requestor);
         Ok(Reply::done())

@@ -114,7 +114,7 @@ async fn renaming(call: &Call, key: VolumeKey, to: VolumeKey) -> Result<Reply, F
     call.change(asynchronous, plan, async move {
         rename(&core, &key, &to).await?;
         let context = serde_json::json!({"old_name": key.name});
-        let source = names::event_source(&to, "");
+        let source = names::event_source(&core, &to);
         core.happened(&to.project, "storage-volume-renamed", source, Some(context), requestor);
         Ok(Reply::created(names::renamed(&core, &to)))
     })
@@ -162,7 +162,7 @@ fn relocation(call: &Call, key: VolumeKey, to: VolumeKey) -> Result<Reply, Failu
                 Ok::<(), Failure>(())
             })?;
             let context = serde_json::json!({"type": to.kind.name()});
-            let (new, old) = (names::event_source(&to, ""), names::event_source(&key, ""));
+            let (new, old) = (names::event_source(&core, &to), names::event_source(&core, &key));
             core.happened(&to.project, "storage-volume-created", new, Some(context), requestor.clone());
             core.happened(&key.project, "storage-volume-deleted", old, None, requestor);
             Ok(())

@@ -26,7 +26,6 @@ const LEFT_OUT: &[LeftOut] = &[
         ],
         reason: "in process there is no wire to cut",
     },
-    LeftOut { servers: "emu-", wire: None, cases: &["images::"], reason: "images are not emulated yet" },
     LeftOut {
         servers: "emu-incus6",
         wire: None,

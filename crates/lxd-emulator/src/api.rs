@@ -9,6 +9,8 @@ pub(crate) mod certificates;
 pub(crate) mod cluster;
 pub(crate) mod events;
 pub(crate) mod export;
+pub(crate) mod image_volume;
+pub(crate) mod images;
 pub(crate) mod import;
 pub(crate) mod instance_change;
 pub(crate) mod instances;

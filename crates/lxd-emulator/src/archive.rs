@@ -198,11 +198,16 @@ fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Reads what an archive says of itself.
+/// Reads what a backup says of itself.
 pub(crate) fn index<T: DeserializeOwned>(path: &Path) -> Result<T, Unreadable> {
+    yaml(path, INDEX)
+}
+
+/// Reads a file of YAML out of an archive.
+pub(crate) fn yaml<T: DeserializeOwned>(path: &Path, name: &str) -> Result<T, Unreadable> {
     for entry in open(path)?.entries()? {
         let mut entry = entry?;
-        if entry.path()?.as_ref() == Path::new(INDEX) {
+        if entry.path()?.as_ref() == Path::new(name) {
             let mut text = String::new();
             entry.read_to_string(&mut text)?;
             return serde_norway::from_str(&text).map_err(|error| io::Error::other(error).into());

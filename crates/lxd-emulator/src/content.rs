@@ -90,6 +90,11 @@ impl Content {
         self.member(&key.member).join("backups").join("buckets").join(component(&key.pool)).join(name)
     }
 
+    /// The file that an image is.
+    pub(crate) fn image_file(&self, fingerprint: &str) -> PathBuf {
+        self.root.join("images").join(component(fingerprint))
+    }
+
     /// Where uploads are until somebody looked at them.
     pub(crate) fn uploads(&self) -> PathBuf {
         self.root.join("uploads")

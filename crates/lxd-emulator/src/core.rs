@@ -29,6 +29,8 @@ pub(crate) struct Core {
     /// Names of the drivers that pools may have.
     pub(crate) drivers: Vec<String>,
     pub(crate) maintained: crate::maintenance::Last,
+    /// Held while the volume of an image is made.
+    pub(crate) unpacking: tokio::sync::Mutex<()>,
     #[cfg(feature = "tls")]
     pub(crate) certificate: crate::tls::ServerCertificate,
 }

@@ -232,6 +232,7 @@ impl EmulatorBuilder {
             faults: Faults::default(),
             drivers,
             maintained: crate::maintenance::Last::default(),
+            unpacking: tokio::sync::Mutex::default(),
             #[cfg(feature = "tls")]
             certificate: certificate.map_or_else(crate::tls::ServerCertificate::generate, Ok)?,
         };

@@ -69,7 +69,11 @@ async fn handle(call: Call, segments: &[&str]) -> Result<Reply, Failure> {
         ("PUT" | "PATCH", ["1.0"]) => api::server_config::update(call).await,
         (
             _,
-            ["1.0", area @ ("certificates" | "projects" | "profiles" | "instances" | "cluster"), rest @ ..],
+            [
+                "1.0",
+                area @ ("certificates" | "projects" | "profiles" | "instances" | "images" | "cluster"),
+                rest @ ..,
+            ],
         ) => others(call, method.as_str(), area, rest).await,
         (_, ["1.0", "operations", rest @ ..]) => operations(call, method.as_str(), rest).await,
         ("GET", ["1.0", "events"]) => api::events::listen(call),
@@ -101,6 +105,10 @@ async fn others(call: Call, method: &str, area: &str, rest: &[&str]) -> Result<R
         ("instances", "GET", [name]) => api::instances::get(&call, name),
         ("instances", "PUT" | "PATCH", [name]) => api::instance_change::update(call, name).await,
         ("instances", "DELETE", [name]) => api::instance_change::delete(&call, name),
+        ("images", "GET", []) => api::images::list(&call),
+        ("images", "POST", []) => api::images::create(call).await,
+        ("images", "GET", [print]) => api::images::get(&call, print),
+        ("images", "DELETE", [print]) => api::images::delete(&call, print),
         ("cluster", "GET", []) => api::cluster::get(&call),
         ("cluster", "GET", ["members"]) => api::cluster::members(&call),
         ("cluster", "GET", ["members", name]) => api::cluster::member(&call, name),

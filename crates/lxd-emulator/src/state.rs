@@ -24,6 +24,9 @@ pub(crate) struct Database {
     /// By project and name.
     #[serde(with = "pairs")]
     pub(crate) profiles: BTreeMap<(String, String), Profile>,
+    /// By fingerprint; those of all projects are in one place.
+    #[serde(default)]
+    pub(crate) images: BTreeMap<String, Image>,
     /// By fingerprint.
     pub(crate) certificates: BTreeMap<String, Certificate>,
     /// Empty where the server is no cluster.
@@ -196,6 +199,17 @@ pub(crate) struct Instance {
     pub(crate) ephemeral: bool,
     pub(crate) location: String,
     pub(crate) created_at: Option<Moment>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Image {
+    pub(crate) architecture: String,
+    pub(crate) properties: Config,
+    /// Seconds since 1970.
+    pub(crate) created_at: i64,
+    pub(crate) uploaded_at: Moment,
+    /// In bytes.
+    pub(crate) size: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

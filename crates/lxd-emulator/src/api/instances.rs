@@ -1,15 +1,19 @@
-//! `/1.0/instances`, as far as volumes are concerned: made without an image, never started.
+//! `/1.0/instances`, as far as volumes are concerned: never started.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::{
-    api::volume_create::{created_at, insert},
+    api::{
+        image_volume,
+        volume_create::{created_at, insert},
+    },
     call::Call,
     clock,
     config::{Config, cleaned},
     core::Core,
+    decode::Fields,
     envelope::Reply,
     failure::Failure,
     plan::Plan,
@@ -153,17 +157,28 @@ pub(crate) fn plan(call: &Call, description: &'static str, name: &str) -> Plan {
     plan
 }
 
-/// `POST /1.0/instances` with a source of type `none`.
+/// The image of a new instance, if it has one.
+fn image(core: &Core, fields: &Fields) -> Result<Option<String>, Failure> {
+    let source = fields.object("source", "InstanceSource")?;
+    let kind = source.as_ref().map(|source| source.text("type")).transpose()?.unwrap_or_default();
+    match (&*kind, source) {
+        ("none", _) => Ok(None),
+        ("image", Some(source)) => {
+            let fingerprint = source.text("fingerprint")?;
+            core.store.read(|database| super::images::find(database, &fingerprint).map(drop))?;
+            Ok(Some(fingerprint))
+        }
+        _ => Err(Failure::bad_request(format!(
+            "The emulator makes instances of source type \"none\" or \"image\" only, not {kind:?}"
+        ))),
+    }
+}
+
+/// `POST /1.0/instances` with a source of type `none`, or of an image that the server has.
 pub(crate) async fn create(call: Call) -> Result<Reply, Failure> {
     let fields = call.fields("InstancesPost").await?;
-    let source = fields.object("source", "InstanceSource")?;
-    let source = source.map(|source| source.text("type")).transpose()?.unwrap_or_default();
-    if source != "none" {
-        return Err(Failure::bad_request(format!(
-            "The emulator makes instances of source type \"none\" only, not {source:?}"
-        )));
-    }
     let core = Arc::clone(&call.core);
+    let image = image(&core, &fields)?;
     let name = match fields.text("name")? {
         name if name.is_empty() => format!("emulated-{}", fastrand::u32(..)),
         name => name,
@@ -201,7 +216,7 @@ pub(crate) async fn create(call: Call) -> Result<Reply, Failure> {
     let operation = core.operations.start(plan, |_| {
         let core = Arc::clone(&core);
         async move {
-            make(&core, &project, &name, instance).await?;
+            make(&core, &project, &name, instance, image.as_deref()).await?;
             let url = volume_view::url("instances", &project, &name);
             core.happened(&project, "instance-created", url, None, requestor);
             Ok(())
@@ -219,7 +234,13 @@ fn check_name(name: &str) -> Result<(), Failure> {
     Err(Failure::bad_request(text))
 }
 
-async fn make(core: &Arc<Core>, project: &str, name: &str, instance: Instance) -> Result<(), Failure> {
+async fn make(
+    core: &Arc<Core>,
+    project: &str,
+    name: &str,
+    instance: Instance,
+    image: Option<&str>,
+) -> Result<(), Failure> {
     let initialise = if core.behaviour.incus { "initializing" } else { "initialising" };
     let failed = format!("Failed {initialise} instance");
     let key = core.store.change(|database| {
@@ -268,8 +289,16 @@ async fn make(core: &Arc<Core>, project: &str, name: &str, instance: Instance) -
         snapshots: Vec::new(),
         backups: Vec::new(),
     };
-    let made = insert(core, &key, volume).await;
+    let made = async {
+        insert(core, &key, volume).await?;
+        match image {
+            Some(image) => image_volume::unpack(core, image, &key).await,
+            None => Ok(()),
+        }
+    };
+    let made = made.await;
     if made.is_err() {
+        super::volume_change::forget(core, &key).await.ok();
         core.store.change(|database| {
             database.instances.remove(&(project.to_owned(), name.to_owned()));
             Ok::<(), Failure>(())

@@ -11,7 +11,11 @@ use lxd_storage::{
     },
 };
 
-use crate::fixture::{DEADLINE, pool, volume};
+use crate::{
+    bucket_calls::BUCKET_CALLS,
+    fixture::{DEADLINE, pool, volume},
+};
+use lxd_emulator::Personality;
 
 type Outcome = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
@@ -32,30 +36,33 @@ impl Call {
             "detach",
             "create_automatic",
             "create_replacing",
+            "edits",
         ];
         words.iter().any(|word| self.name.contains(word))
     }
 
     /// Whether limits of its own hold, which are those of long transfers.
     pub(crate) fn is_transfer(&self) -> bool {
-        matches!(self.name, "volume.export" | "backup.download" | "volumes.import_backup")
+        ["export", "download", "import"].iter().any(|word| self.name.contains(word))
     }
 }
 
 /// A call for each line; of what it gives only counts whether it is a success.
 macro_rules! calls {
-    ($($name:literal: |$client:ident| $call:expr),* $(,)?) => {
-        pub(crate) const CALLS: &[Call] = &[$(Call {
+    ($list:ident: $($name:literal: |$client:ident| $call:expr),* $(,)?) => {
+        pub(crate) const $list: &[$crate::calls::Call] = &[$($crate::calls::Call {
             name: $name,
             run: |$client| Box::pin(async move {
-                let done: Result<_, Error> = $call.await;
+                let done: Result<_, lxd_storage::Error> = $call.await;
                 done.map(drop)
             }),
         }),*];
     };
 }
+pub(crate) use calls;
 
 calls![
+    CALLS:
     "refresh_server": |client| client.refresh_server(),
     "pools.all": |client| client.storage_pools().all(),
     "pools.get": |client| client.storage_pools().get("p"),
@@ -165,3 +172,9 @@ calls![
     "cluster.is_clustered": |client| async move { client.cluster().is_clustered().await },
     "request.fetch": |client| client.request(http::Method::GET, "/1.0/storage-pools").fetch::<serde_json::Value>(),
 ];
+
+/// The calls that a server has.
+pub(crate) fn calls_of(personality: Personality) -> Vec<&'static Call> {
+    let buckets = if personality == Personality::Incus6 { BUCKET_CALLS } else { &[] };
+    CALLS.iter().chain(buckets).collect()
+}

@@ -8,7 +8,7 @@ use lxd_storage::transport::Reached;
 use lxd_tests::tell_second_try;
 
 use crate::{
-    calls::{CALLS, Call},
+    calls::{Call, calls_of},
     faults::{FAULTS, Met},
     fixture::{DEADLINE, Fixture, LONG, SHORT, Wire, turn},
     leaks::Left,
@@ -70,11 +70,12 @@ fn every_call_meets_every_fault() {
 /// All calls at once, each on a server of its own, and what went wrong.
 async fn all_calls(personality: Personality, wire: Wire, met: &Met, hit: Hit, what: &str) -> Vec<String> {
     let before = Left::now();
-    let outcomes = join_all(CALLS.iter().map(|call| one(personality, wire, met, hit, call))).await;
+    let calls = calls_of(personality);
+    let outcomes = join_all(calls.iter().map(|call| one(personality, wire, met, hit, call))).await;
     let (fixtures, outcomes): (Vec<Fixture>, Vec<_>) = outcomes.into_iter().unzip();
     let mut failures: Vec<String> = outcomes
         .into_iter()
-        .zip(CALLS)
+        .zip(calls)
         .filter_map(|(outcome, call)| Some(format!("{} meets {what}: {}", call.name, outcome.err()?)))
         .collect();
     if met.goes_on {

@@ -8,11 +8,11 @@ use std::{
 
 use lxd_emulator::{Emulator, Personality, TlsListener, UnixListener};
 use lxd_storage::{
-    Client, PoolHandle, VolumeHandle,
+    BucketHandle, Client, PoolHandle, VolumeHandle,
     transport::{HttpTransport, Identity, Limits, ServerTrust, Tls},
     types::{
-        StoragePoolsPost, StorageVolumeBackupsPost, StorageVolumeSnapshotsPost, StorageVolumesPost,
-        VolumeType,
+        StorageBucketBackupsPost, StorageBucketsPost, StoragePoolsPost, StorageVolumeBackupsPost,
+        StorageVolumeSnapshotsPost, StorageVolumesPost, VolumeType,
     },
 };
 use tokio::runtime::Runtime;
@@ -52,7 +52,8 @@ pub(crate) fn servers() -> &'static Runtime {
     })
 }
 
-/// A server with a pool `p` that has a volume `v` with a snapshot `s` and a backup `b`, and an empty pool `q`.
+/// A server with a pool `p` that has a volume `v` with a snapshot `s` and a backup `b`, and an empty pool `q`; on Incus
+/// also a bucket `photos` with a backup `b`.
 pub(crate) struct Fixture {
     pub(crate) emulator: Emulator,
     pub(crate) client: Client,
@@ -115,6 +116,9 @@ impl Fixture {
                 "/1.0/storage-pools/p/volumes/custom/v/snapshots?recursion=1",
                 "/1.0/storage-pools/p/volumes/custom/v/backups?recursion=1",
                 "/1.0/profiles?recursion=1",
+                "/1.0/storage-pools/p/buckets?recursion=1",
+                "/1.0/storage-pools/p/buckets/photos/keys?recursion=1",
+                "/1.0/storage-pools/p/buckets/photos/backups/b?recursion=1",
             ] {
                 let (path, recursion) = path.split_once('?').unwrap();
                 let (key, value) = recursion.split_once('=').unwrap();
@@ -132,7 +136,7 @@ impl Fixture {
 }
 
 /// The client's certificate and key.
-fn identity() -> &'static (String, String) {
+pub(crate) fn identity() -> &'static (String, String) {
     static IDENTITY: OnceLock<(String, String)> = OnceLock::new();
     IDENTITY.get_or_init(|| {
         let made = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
@@ -140,17 +144,26 @@ fn identity() -> &'static (String, String) {
     })
 }
 
-async fn fill(client: &Client) {
+pub(crate) async fn fill(client: &Client) {
     for pool in ["p", "q"] {
         client.storage_pools().create(StoragePoolsPost::new(pool, "dir")).await.unwrap();
     }
     let volume = client.storage_pool("p").volumes().create(StorageVolumesPost::new("v")).await.unwrap();
     volume.snapshots().create(StorageVolumeSnapshotsPost::new("s")).await.unwrap();
     volume.backups().create(StorageVolumeBackupsPost::new("b")).await.unwrap();
+    if client.server().await.unwrap().api_extensions.has("storage_buckets_local") {
+        let buckets = client.storage_pool("p").buckets();
+        let bucket = buckets.create(StorageBucketsPost::new("photos")).await.unwrap().bucket;
+        bucket.backups().create(StorageBucketBackupsPost::new("b")).await.unwrap();
+    }
 }
 
 pub(crate) fn pool(client: &Client) -> PoolHandle {
     client.storage_pool("p")
+}
+
+pub(crate) fn bucket(client: &Client) -> BucketHandle {
+    pool(client).bucket("photos")
 }
 
 pub(crate) fn volume(client: &Client) -> VolumeHandle {

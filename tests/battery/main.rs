@@ -3,9 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod bucket_calls;
 mod calls;
 mod crowd;
 mod every_call;
 mod faults;
 mod fixture;
+mod impostors;
 mod leaks;
+mod odd_names;
+mod redirects;

@@ -5,6 +5,7 @@
 
 mod buckets;
 mod cluster;
+mod crowd;
 mod migrations;
 #[path = "../suite/s3.rs"]
 mod s3;

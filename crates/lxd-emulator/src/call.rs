@@ -169,7 +169,7 @@ impl Call {
 
     /// The answer that an operation is.
     pub(crate) fn accepted(&self, operation: &Operation) -> Result<Reply, Failure> {
-        let view = View::of(operation, &self.core.behaviour, false);
+        let view = View::at_its_start(operation, &self.core.behaviour);
         Ok(Reply::Operation { metadata: crate::gojson::plain(&view)?, url: operation.url() })
     }
 

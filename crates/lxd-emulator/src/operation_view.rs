@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{events::Requestor, operations::Operation, personality::Behaviour};
+use crate::{
+    events::Requestor,
+    operations::{Operation, State},
+    personality::Behaviour,
+};
 
 /// An operation as clients see it.
 #[derive(Serialize)]
@@ -29,9 +33,17 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// As it began, which is what is answered to whoever starts it, however fast the work is.
+    pub(crate) fn at_its_start(operation: &Operation, behaviour: &Behaviour) -> Self {
+        Self::at(operation, operation.at_its_start(), behaviour, false)
+    }
+
     /// What an event shows includes progress, which the newest servers keep out of answers.
     pub(crate) fn of(operation: &Operation, behaviour: &Behaviour, in_event: bool) -> Self {
-        let state = operation.state();
+        Self::at(operation, operation.state(), behaviour, in_event)
+    }
+
+    fn at(operation: &Operation, state: State, behaviour: &Behaviour, in_event: bool) -> Self {
         let (plan, newest) = (&operation.plan, behaviour.error_codes_in_operations);
         let mut metadata = state.metadata;
         if newest && !in_event {

@@ -98,6 +98,17 @@ impl Operation {
         self.lock().clone()
     }
 
+    /// How it stood when it was begun.
+    pub(crate) fn at_its_start(&self) -> State {
+        State {
+            status: Status::Running,
+            metadata: self.plan.metadata.clone(),
+            updated_at: self.created_at,
+            failure: None,
+            ended_at: None,
+        }
+    }
+
     pub(crate) fn status(&self) -> Status {
         self.lock().status
     }

@@ -39,6 +39,24 @@ pub(crate) fn driver(driver: &str) -> Result<(), Error> {
     if driver.is_empty() { Err(Error::invalid("the driver of the storage pool is empty")) } else { Ok(()) }
 }
 
+/// The id of an operation that a caller names by it, by its path or by its URL.
+pub(crate) fn operation_id(named: &str) -> Result<&str, Error> {
+    let path = match named.split_once("://") {
+        Some((_, rest)) => rest.find('/').and_then(|start| rest.get(start..)).unwrap_or_default(),
+        None => named,
+    };
+    let id = match path.strip_prefix("/1.0/operations/") {
+        Some(rest) => rest.split('?').next().unwrap_or(rest).trim_end_matches('/'),
+        None => named,
+    };
+    if id.is_empty() || id.contains(['/', '?', '#']) {
+        return Err(Error::invalid(format!(
+            "{named:?} is neither the id of an operation nor its path or URL"
+        )));
+    }
+    Ok(id)
+}
+
 /// A value of a key for the text of an error, unless no error may show it.
 pub(crate) fn shown(key: &str, value: &str) -> String {
     if Config::hides(key) { "***".to_owned() } else { format!("{value:?}") }
@@ -141,6 +159,21 @@ pub(crate) fn backup_target(target: &BackupTarget) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_go_by_id_path_or_url() {
+        for named in
+            ["abc", "/1.0/operations/abc", "/1.0/operations/abc?project=p", "https://h:1/1.0/operations/abc/"]
+        {
+            assert_eq!(operation_id(named).unwrap(), "abc");
+        }
+        for named in
+            ["", "/1.0/operations/", "a/b", "a?b", "../x", "/1.0/operations/a/b", "https://h:1/1.0/x", "x://"]
+        {
+            let error = operation_id(named).unwrap_err();
+            assert!(error.to_string().contains(&format!("{named:?}")), "{error}");
+        }
+    }
 
     #[test]
     fn names_of_buckets_follow_the_rules_of_s3() {

@@ -12,8 +12,9 @@ use lxd_types::{Operation, Server};
 
 use crate::{
     Cluster, Error, EventListener, Operations, Pending, PoolHandle, RawRequest, StoragePools, VolumeList,
+    check,
     edit::Turns,
-    exchange::{Answer, Exchange, operation_id},
+    exchange::{Answer, Exchange},
     pending::Done,
     route::Route,
     wait,
@@ -324,9 +325,10 @@ impl Client {
     /// Takes up an operation by its id, path or URL, for instance one that [`Error::operation`] names.
     ///
     /// # Errors
-    /// [`Interrupted`](crate::ErrorKind::Interrupted) where the server knows it no longer.
+    /// [`Interrupted`](crate::ErrorKind::Interrupted) where the server knows it no longer;
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for what is none of the three.
     pub async fn operation(&self, id: &str) -> Result<Pending<Operation>, Error> {
-        let operation = wait::look(self, operation_id(id)).await?;
+        let operation = wait::look(self, check::operation_id(id)?).await?;
         Ok(Pending::attach(self, operation, |done| async move {
             match done {
                 Done::Operation(operation) => Ok(*operation),

@@ -360,7 +360,7 @@ impl Answer {
 }
 
 /// The id in an operation's URL: the last segment, without the query.
-pub(crate) fn operation_id(url: &str) -> &str {
+fn operation_id(url: &str) -> &str {
     let path = url.split('?').next().unwrap_or(url);
     path.trim_end_matches('/').rsplit('/').next().unwrap_or(path)
 }

@@ -13,8 +13,7 @@ use futures_sink::Sink;
 use tokio_websockets::{Error as SocketError, Message};
 
 use crate::{
-    Client, Error, ErrorKind,
-    exchange::operation_id,
+    Client, Error, ErrorKind, check,
     websocket::{Socket, bytes_of, open_with_secret},
 };
 
@@ -45,9 +44,10 @@ impl Client {
     ///
     /// # Errors
     /// For a secret that opens nothing [`Forbidden`](ErrorKind::Forbidden), from LXD 5.0 [`Server`](ErrorKind::Server);
-    /// [`NotFound`](ErrorKind::NotFound) for the operation. No error shows the secret.
+    /// [`NotFound`](ErrorKind::NotFound) for the operation; [`InvalidInput`](ErrorKind::InvalidInput) for what names none.
+    /// No error shows the secret.
     pub async fn connect_operation(&self, id: &str, secret: &str) -> Result<OperationSocket, Error> {
-        Ok(OperationSocket { socket: open_with_secret(self, operation_id(id), secret).await? })
+        Ok(OperationSocket { socket: open_with_secret(self, check::operation_id(id)?, secret).await? })
     }
 }
 

@@ -76,7 +76,11 @@ fn check_name(name: &str) -> Result<(), Failure> {
 /// Judges a config; the servers take it for that of a volume.
 fn check_config(core: &Core, database: &Database, key: &BucketKey, config: &Config) -> Result<(), Failure> {
     let driver = &scope::pool(database, &key.pool)?.driver;
-    keys::check_volume(core, driver, ContentType::Filesystem, config, &buckets::internal_name(key))?;
+    let mut judged = config.clone();
+    if core.has("storage_volatile_uuid") {
+        judged.remove("volatile.uuid");
+    }
+    keys::check_volume(core, driver, ContentType::Filesystem, &judged, &buckets::internal_name(key))?;
     if driver == "dir" && config.contains_key("size") {
         return Err(Failure::internal("Size cannot be specified for buckets"));
     }

@@ -1,7 +1,7 @@
 //! Volumes on their way between servers while connections break: those of this program to either server, and the one
 //! between the two.
 
-use std::{future::IntoFuture, path::PathBuf, time::Duration};
+use std::{future::IntoFuture, time::Duration};
 
 use http::Method;
 use lxd_storage::{
@@ -11,7 +11,7 @@ use lxd_storage::{
 };
 
 use crate::{
-    content::{contents, fill},
+    content::{Contents, contents, fill},
     ctx::{Ctx, Wire, cases},
     cut::Cut,
     migration::is_about,
@@ -30,7 +30,7 @@ cases![
 struct Way {
     pool: Pool,
     volume: Volume,
-    content: Vec<(PathBuf, Vec<u8>)>,
+    content: Contents,
     here: Cut,
     there: Cut,
     target: PoolHandle,
@@ -77,7 +77,7 @@ impl Way {
         self.target.volume(VolumeType::Custom, self.volume.name())
     }
 
-    fn content_there(&self, ctx: &Ctx) -> Vec<(PathBuf, Vec<u8>)> {
+    fn content_there(&self, ctx: &Ctx) -> Contents {
         contents(&ctx.other_server().volume_path("dir0", "default", self.volume.name()))
     }
 

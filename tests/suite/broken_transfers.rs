@@ -11,7 +11,7 @@ use lxd_storage::{
 };
 
 use crate::{
-    content::{Folder, contents, fill, noise, sha256},
+    content::{Contents, Folder, contents, fill, noise, sha256, try_contents},
     ctx::{Ctx, cases},
     cut::Cut,
 };
@@ -49,13 +49,14 @@ fn assert_in_doubt(error: &Error, names: &[&str]) {
     assert!(names.iter().all(|name| text.contains(&format!("{name:?}"))), "{text}");
 }
 
-/// Waits for a volume that the server makes by itself, until its content is this.
-async fn until_whole(ctx: &Ctx, volume: &VolumeHandle, content: &[(PathBuf, Vec<u8>)]) -> Volume {
+/// Waits for a volume that the server makes by itself, until its content is this and the server is done with it.
+async fn until_whole(ctx: &Ctx, volume: &VolumeHandle, content: &Contents) -> Volume {
     for _ in 0..200 {
-        // It can be listed a moment before there is a folder.
+        // It can be listed before there is a folder, files come under names that pass, and a volume that is whole can
+        // be in use for a moment more: Incus 7 fails to delete it then.
         if let Ok(volume) = volume.get().await
-            && ctx.content(&volume).is_dir()
-            && contents(&ctx.content(&volume)) == content
+            && try_contents(&ctx.content(&volume)).is_ok_and(|found| found == *content)
+            && !is_worked_on(ctx, volume.name()).await
         {
             return volume;
         }
@@ -64,8 +65,15 @@ async fn until_whole(ctx: &Ctx, volume: &VolumeHandle, content: &[(PathBuf, Vec<
     panic!("{volume:?} never came");
 }
 
+/// Whether an operation that names the volume is under way.
+async fn is_worked_on(ctx: &Ctx, name: &str) -> bool {
+    let operations = ctx.client.operations().all().await.unwrap();
+    let names_it = |url: &String| url.contains(name);
+    operations.iter().any(|one| !one.status_code.is_final() && one.resources.values().flatten().any(names_it))
+}
+
 /// A file with a backup of a volume, and what is in that.
-async fn packed(folder: &Folder, ctx: &Ctx, pool: &PoolHandle) -> (PathBuf, Vec<(PathBuf, Vec<u8>)>) {
+async fn packed(folder: &Folder, ctx: &Ctx, pool: &PoolHandle) -> (PathBuf, Contents) {
     let mut volume = filled(ctx, pool).await;
     let (file, content) = (folder.file("backup.tar"), contents(&ctx.content(&volume)));
     volume.export().with_compression(Compression::None).to_file(&file).await.unwrap();

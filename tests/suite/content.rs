@@ -65,25 +65,33 @@ pub(crate) fn sha256_of(bytes: impl AsRef<[u8]>) -> String {
     hmac_sha256::Hash::hash(bytes.as_ref()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Paths below a folder, with what is in them.
+pub(crate) type Contents = Vec<(PathBuf, Vec<u8>)>;
+
 /// Every path below a folder, with what is in it.
-pub(crate) fn contents(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(crate) fn contents(root: &Path) -> Contents {
+    try_contents(root).unwrap()
+}
+
+/// The same of a folder that may change while it is read.
+pub(crate) fn try_contents(root: &Path) -> std::io::Result<Contents> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let kind = fs::symlink_metadata(&path).unwrap().file_type();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let kind = fs::symlink_metadata(&path)?.file_type();
             let content = if kind.is_symlink() {
-                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+                fs::read_link(&path)?.into_os_string().into_encoded_bytes()
             } else if kind.is_dir() {
                 folders.push(path.clone());
                 b"folder".to_vec()
             } else {
-                fs::read(&path).unwrap()
+                fs::read(&path)?
             };
             found.push((path.strip_prefix(root).unwrap().to_owned(), content));
         }
     }
     found.sort();
-    found
+    Ok(found)
 }

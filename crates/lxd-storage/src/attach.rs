@@ -105,7 +105,7 @@ impl VolumeHandle {
     /// Edits by others at the same time are kept: after a lost race this begins again. A device of that name that is
     /// this volume at this place already is no error and changes nothing.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(data: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::{Disk, Holder};
     ///
@@ -113,6 +113,8 @@ impl VolumeHandle {
     /// data.attach(&web, Disk::at("/srv/data")).await?;
     /// data.detach(&web).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(data)) }
     /// ```
     ///
     /// The volume of a virtual machine needs the API extension `vm_root_volume_attachment`, which only newer LXD has.
@@ -180,7 +182,7 @@ impl VolumeHandle {
 
     /// Takes away one disk device of an instance or profile by its name, if it is this volume; others that are stay.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(data: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::{Disk, Holder};
     ///
@@ -188,6 +190,8 @@ impl VolumeHandle {
     /// let device = data.attach(&web, Disk::at("/srv/data")).await?;
     /// data.detach_device(&web, &device).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(data)) }
     /// ```
     ///
     /// # Errors

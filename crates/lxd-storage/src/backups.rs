@@ -14,7 +14,7 @@ use crate::{
 ///
 /// To get a volume into a file in one step, use [`VolumeHandle::export`].
 ///
-/// ```no_run
+/// ```
 /// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::StorageVolumeBackupsPost;
 ///
@@ -22,6 +22,8 @@ use crate::{
 /// backup.download().await?.save_to("nightly.tar.gz").await?;
 /// backup.delete().await?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(volume)) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Backups {

@@ -50,7 +50,7 @@ impl PoolHandle {
 /// Buckets in pools of the drivers `dir`, `btrfs`, `lvm` and `zfs` need the API extension `storage_buckets_local` and the
 /// server's key `core.storage_buckets_address`, and up to Incus 6 MinIO on the server; those of `cephobject` don't.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::{BucketKeyRole, Size, StorageBucketKeysPost, StorageBucketsPost};
 ///
@@ -63,6 +63,8 @@ impl PoolHandle {
 /// let viewer = StorageBucketKeysPost::new("viewer", BucketKeyRole::ReadOnly);
 /// let viewer = created.bucket.keys().create(viewer).await?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client) in with_pools) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Buckets {

@@ -10,12 +10,14 @@ use crate::{Client, Error, ErrorKind, route::Route};
 /// on all members from [`StoragePools::create_on_members`](crate::StoragePools::create_on_members), and a volume moves
 /// by [`VolumeHandle::move_to_member`](crate::VolumeHandle::move_to_member).
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// for member in client.cluster().members().await? {
 ///     println!("{} {} {}", member.server_name, member.url, member.status);
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Cluster {

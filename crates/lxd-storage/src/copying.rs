@@ -162,7 +162,7 @@ impl VolumeHandle {
     /// Copies the volume, with its snapshots, description and keys, and reads the copy (`POST .../volumes/custom`,
     /// always in the background).
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(data: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::CopyTo;
     ///
@@ -170,6 +170,8 @@ impl VolumeHandle {
     /// // Later, bring it up to date:
     /// data.copy_to(CopyTo::pool("archive").with_name("data-copy").refresh()).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(data)) }
     /// ```
     ///
     /// # Errors

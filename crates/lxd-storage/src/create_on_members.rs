@@ -26,7 +26,7 @@ use crate::{
 /// If the call was interrupted (the program ended, the connection was lost for good) the pool stays `Pending` on some
 /// members; calling again with the same keys goes on from there.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::StoragePoolsPost;
 ///
@@ -39,6 +39,8 @@ use crate::{
 ///     .await?;
 /// assert_eq!(fast.locations().len(), 2);
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client) in cluster) }
 /// ```
 ///
 /// # Errors

@@ -16,7 +16,7 @@ use crate::{classify, conceal::conceal};
 /// makes no difference whether the server did the work at once or in the background, since the same call is one on
 /// older servers and the other on newer ones.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(data: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::CopyTo;
 ///
@@ -28,6 +28,8 @@ use crate::{classify, conceal::conceal};
 ///     other => drop(other?),
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(data)) }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -105,7 +107,7 @@ impl fmt::Display for ErrorKind {
 ///
 /// Trying again, where that is both safe and of use:
 ///
-/// ```no_run
+/// ```
 /// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
 /// use std::time::Duration;
 ///
@@ -120,14 +122,18 @@ impl fmt::Display for ErrorKind {
 ///     }
 /// };
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(volume)) }
 /// ```
 ///
-/// ```no_run
-/// # async fn example(client: lxd_storage::Client) {
+/// ```
+/// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// let error = client.storage_pools().get("nowhere").await.unwrap_err();
 /// assert_eq!(error.kind(), lxd_storage::ErrorKind::NotFound);
 /// assert_eq!(error.to_string(), "GET /1.0/storage-pools/nowhere: not found: Storage pool not found");
-/// # }
+/// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 pub struct Error(Box<Inner>);
 
@@ -426,10 +432,12 @@ impl StdError for Error {
 
 /// A key that a server's config has, with a value that is none for it: [`Decode`](ErrorKind::Decode).
 ///
-/// ```no_run
+/// ```
 /// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
 /// let size = volume.get().await?.config().size("size")?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(volume)) }
 /// ```
 impl From<ValueError> for Error {
     fn from(error: ValueError) -> Self {

@@ -39,7 +39,7 @@ pub enum EventItem {
 ///
 /// Without a choice of types it brings operations and lifecycle events, of the client's project.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::{EventItem, types::EventType};
 ///
@@ -52,6 +52,8 @@ pub enum EventItem {
 ///     }
 /// }
 /// # }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client) while changes) }
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is opened until `open` is called"]
@@ -117,7 +119,7 @@ impl EventListener {
 /// An open event stream. It reconnects by itself, with growing pauses, and says so by [`EventItem::Gap`]. Dropping it
 /// closes it.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::{EventItem, types::EventType};
 ///
@@ -136,6 +138,8 @@ impl EventListener {
 ///     }
 /// }
 /// # }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client) while changes) }
 /// ```
 #[derive(Debug)]
 pub struct Events {

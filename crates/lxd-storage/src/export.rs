@@ -26,19 +26,21 @@ use crate::{Download, Error, Transferred, VolumeHandle, exporting::Exporting};
 /// export or the [`Download`] is dropped (in a task of its own, on the runtime that this is called on). Should this
 /// program be killed, the backup expires after 24 hours.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::Compression;
 ///
 /// let exported = volume
 ///     .export()
-///     .with_compression(Compression::Zstd)
+///     .with_compression(Compression::Gzip)
 ///     .with_checksum()
 ///     .with_progress(|done| println!("{done}"))
-///     .to_file("data.tar.zst")
+///     .to_file("data.tar.gz")
 ///     .await?;
 /// println!("{} bytes", exported.bytes);
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(volume)) }
 /// ```
 ///
 /// # Errors

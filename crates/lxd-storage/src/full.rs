@@ -17,13 +17,15 @@ pub(crate) const EXTENSION: &str = "storage_volume_full";
 /// Servers with the API extension `storage_volume_full` (Incus) give all of it along with the volume or with the list
 /// of volumes. Others are asked three times more per volume, a few at a time.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// for full in client.storage_pool("fast").volumes().full().await? {
 ///     let used = full.state.as_ref().and_then(|state| state.usage.as_ref()).map(|usage| usage.used);
 ///     println!("{}: {used:?} bytes, {} snapshots", full.volume.name(), full.snapshots.len());
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]

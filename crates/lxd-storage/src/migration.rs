@@ -49,7 +49,7 @@ use crate::{
 /// What is in the files is the servers' affair: the API shows no content to compare. Nobody should write to the volume
 /// meanwhile; LXD refuses to delete a source that an instance uses.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(here: lxd_storage::Client, there: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::VolumeType;
 ///
@@ -60,6 +60,8 @@ use crate::{
 ///     .with_progress(|progress| println!("{progress}"))
 ///     .await?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(here, there)) }
 /// ```
 ///
 /// # Errors

@@ -25,7 +25,7 @@ impl Client {
     /// What goes over it depends on the operation. Volumes between servers are a [`Migration`](crate::Migration), which
     /// does all of this by itself.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::transport::http::Method;
     ///
@@ -36,10 +36,10 @@ impl Client {
     /// let secrets = operation.secrets();
     /// let mut control = client.connect_operation(&operation.id, secrets.get("control").unwrap()).await?;
     /// let mut content = client.connect_operation(&operation.id, secrets.get("fs").unwrap()).await?;
-    /// while let Some(message) = control.next().await {
-    ///     println!("{:?}", message?);
-    /// }
+    /// let header = control.next().await.transpose()?; // what the server offers, in protobuf
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(client)) }
     /// ```
     ///
     /// # Errors

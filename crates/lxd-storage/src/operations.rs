@@ -8,7 +8,7 @@ use crate::{Client, Error, route::Route};
 
 /// The operations of a server (`/1.0/operations`): those under way, and those that ended within the last few seconds.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// for operation in client.operations().all().await? {
 ///     println!("{} {} {}", operation.id, operation.description, operation.status_code);
@@ -17,6 +17,8 @@ use crate::{Client, Error, route::Route};
 ///     }
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Operations {

@@ -52,7 +52,7 @@ struct Watch {
 ///
 /// Whether a server does a change at once or in the background depends on its version; this type covers both.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::StoragePoolsPost;
 /// use std::time::Duration;
@@ -67,6 +67,8 @@ struct Watch {
 /// // It becomes a future by being awaited; where one is wanted, say so:
 /// tokio::time::timeout(Duration::from_secs(5), slow.handle().delete().into_future()).await.ok();
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client) in bare) }
 /// ```
 #[must_use = "nothing is sent until the change is awaited or started"]
 pub struct Change<T> {
@@ -493,13 +495,17 @@ impl<T: Send + 'static> Pending<T> {
     ///
     /// Little of what servers do with storage can be stopped ([`Operation::may_cancel`]); the rest goes on regardless.
     ///
-    /// ```no_run
-    /// # async fn example(change: lxd_storage::Change<()>, stop: tokio::sync::Notify) -> Result<(), lxd_storage::Error> {
+    /// ```
+    /// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
+    /// # let stop = tokio::sync::Notify::new();
+    /// let deletion = volume.delete();
     /// tokio::select! {
-    ///     done = change.cancel_on_drop().into_future() => done?,
+    ///     done = deletion.cancel_on_drop().into_future() => done?,
     ///     () = stop.notified() => println!("given up"), // and so is the work
     /// }
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(volume)) }
     /// ```
     pub fn cancel_on_drop(mut self) -> Self {
         if let State::Running(operation) = &self.state

@@ -7,12 +7,14 @@ impl VolumeHandle {
     /// drivers live on one member, and others may have volumes of the same name. A volume that all members share, and
     /// one on a server that stands alone, comes as one handle without a member; none if there is no such volume.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(data: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
     /// for found in data.locate().await? {
     ///     println!("{} is on {}", found.name(), found.client().target().unwrap_or("all members"));
     /// }
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(data)) }
     /// ```
     ///
     /// # Errors
@@ -34,11 +36,13 @@ impl VolumeHandle {
     /// Moves the volume to another member of its cluster; the source is deleted after the copy was compared with it.
     /// See [`Migration`].
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(data: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
     /// let data = data.move_to_member("node2").await?;
     /// assert_eq!(data.location(), "node2");
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(data) in spread) }
     /// ```
     pub fn move_to_member(&self, member: impl AsRef<str>) -> Migration {
         Migration::moving(self.clone(), self.pool().with_target(member))

@@ -101,10 +101,12 @@ impl PoolHandle {
     /// few milliseconds can still overwrite each other. What a server makes of a value in a way of its own, as it may
     /// of a number, is taken as it is.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
     /// let pool = client.storage_pool("fast").edit(|pool| { pool.config.set("rsync.bwlimit", "10MB"); }).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(client)) }
     /// ```
     ///
     /// # Errors
@@ -196,11 +198,13 @@ impl Address for PoolHandle {
 
 /// How full a pool is (`/1.0/storage-pools/<pool>/resources`). Read only.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(pool: lxd_storage::PoolHandle) -> Result<(), lxd_storage::Error> {
 /// let space = pool.resources().get().await?.space;
 /// println!("{} of {} bytes", space.used, space.total);
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(pool)) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct PoolResources {
@@ -224,13 +228,15 @@ impl PoolResources {
 /// It dereferences to its [`PoolHandle`] for everything that needs no state: `pool.volumes()`, `pool.resources()`.
 /// Edit it in place and [`save`](Self::save) it:
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// let mut pool = client.storage_pools().get("fast").await?;
 /// pool.config_mut().set("rsync.bwlimit", "10MB");
 /// pool.set_description("slow lane");
 /// pool.save().await?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 ///
 /// What changes it here waits for the end and notes what it changed. The [`handle`](Self::handle) has the same calls as

@@ -15,7 +15,7 @@ const LIST_AGAIN: usize = 8;
 
 /// The storage pools of a server (`/1.0/storage-pools`).
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::StoragePoolsPost;
 ///
@@ -25,6 +25,8 @@ const LIST_AGAIN: usize = 8;
 /// }
 /// let names: Vec<String> = pools.all().await?.iter().map(|pool| pool.name().to_owned()).collect();
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct StoragePools {
@@ -47,12 +49,14 @@ impl StoragePools {
     /// The pools that are wanted, in one request. The server filters with the API extension `api_filtering_extended`,
     /// which only Incus has; elsewhere it is done here.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::Field;
     ///
     /// let fast = client.storage_pools().filtered(&Field::Driver.eq("zfs").or(Field::Driver.eq("btrfs"))).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(client)) }
     /// ```
     ///
     /// # Errors

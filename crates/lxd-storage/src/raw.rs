@@ -15,7 +15,7 @@ use crate::{
 /// A request to an endpoint that this crate doesn't model. Envelope, errors, operations, project and cluster member
 /// are handled as everywhere.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use http::Method;
 /// use serde_json::{Value, json};
@@ -25,6 +25,8 @@ use crate::{
 ///
 /// client.request(Method::POST, "/1.0/profiles").json(&json!({"name": "web"})).change().await?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 #[must_use = "nothing is sent until `fetch` or `change` is called"]
 pub struct RawRequest {
@@ -47,13 +49,15 @@ impl fmt::Debug for RawRequest {
 
 /// A decoded answer and the version of the object in it.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::{Fetched, transport::http::Method};
 ///
 /// let profile: Fetched<serde_json::Value> = client.request(Method::GET, "/1.0/profiles/default").fetch().await?;
 /// println!("{} {:?}", profile.value, profile.etag);
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]

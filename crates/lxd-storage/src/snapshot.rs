@@ -65,12 +65,14 @@ impl SnapshotHandle {
     /// Reads the snapshot, lets `change` edit description and expiry, and writes them back if they changed; begins
     /// again if somebody else changed it meanwhile.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(snapshot: lxd_storage::SnapshotHandle) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::types::Expiry;
     ///
     /// let kept = snapshot.edit(|put| { put.set_expiry(Expiry::Never); }).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(snapshot)) }
     /// ```
     ///
     /// # Errors
@@ -121,11 +123,13 @@ impl SnapshotHandle {
 
     /// Makes a volume of the snapshot in a pool of another server. See [`Migration`].
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(data: lxd_storage::VolumeHandle, there: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
     /// let archive = there.storage_pool("archive");
     /// let volume = data.snapshot("nightly").copy_to_server(&archive).with_name("data-nightly").await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(data, there)) }
     /// ```
     pub fn copy_to_server(&self, pool: &PoolHandle) -> Migration {
         Migration::of_snapshot(self.clone(), pool.clone())
@@ -198,7 +202,7 @@ impl Address for SnapshotHandle {
 
 /// A snapshot of a volume, as it was read. It dereferences to its [`SnapshotHandle`].
 ///
-/// ```no_run
+/// ```
 /// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::Expiry;
 ///
@@ -208,6 +212,8 @@ impl Address for SnapshotHandle {
 ///     snapshot.save().await?;
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(volume)) }
 /// ```
 ///
 /// What changes it here waits for the end and notes what it changed. The [`handle`](Self::handle) has the same calls as

@@ -29,7 +29,7 @@ const NUMBER_AGAIN: usize = 16;
 /// Snapshots of custom volumes are made here. Those of containers and virtual machines can be read; they are made
 /// together with their instance.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::{Expiry, StorageVolumeSnapshotsPost, VolumeType};
 ///
@@ -39,6 +39,8 @@ const NUMBER_AGAIN: usize = 16;
 /// println!("{} was taken after {}", next.name(), before.name());
 /// data.restore(before.name()).await?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Snapshots {
@@ -114,12 +116,14 @@ impl Snapshots {
     /// The one that is there is renamed first, and deleted once the new one is taken; if that fails it gets its name back.
     /// All of it goes on to its end even if nobody waits for it.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(volume: lxd_storage::VolumeHandle) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::types::StorageVolumeSnapshotsPost;
     ///
     /// let latest = volume.snapshots().create_replacing(StorageVolumeSnapshotsPost::new("latest")).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(volume)) }
     /// ```
     ///
     /// # Errors

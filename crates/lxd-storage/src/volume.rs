@@ -185,13 +185,15 @@ impl VolumeHandle {
     /// (`POST .../volumes/custom/<name>`, always in the background). Needs the API extension
     /// `storage_api_local_volume_handling`, and `storage_volume_project_move` for another project.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::{MoveTo, types::VolumeType};
     ///
     /// let data = client.storage_pool("fast").volume(VolumeType::Custom, "data");
     /// let archived = data.move_to(MoveTo::pool("archive").with_name("data-2026")).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(client)) }
     /// ```
     ///
     /// # Errors
@@ -215,7 +217,7 @@ impl VolumeHandle {
     /// Moves the volume to a pool of another server: copies it, compares, and only then deletes it here. See
     /// [`Migration`].
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(here: lxd_storage::Client, there: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::types::VolumeType;
     ///
@@ -224,6 +226,8 @@ impl VolumeHandle {
     /// let moved = data.move_to_server(&there.storage_pool("archive")).relay().await?;
     /// println!("{} is on {}", moved.handle(), there.endpoint());
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(here, there)) }
     /// ```
     pub fn move_to_server(&self, pool: &PoolHandle) -> Migration {
         Migration::moving(self.clone(), pool.clone())
@@ -362,7 +366,7 @@ impl Address for VolumeHandle {
 /// It dereferences to its [`VolumeHandle`] for everything that needs no state. Edit it in place and
 /// [`save`](Self::save) it:
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::{Size, VolumeType};
 ///
@@ -372,6 +376,8 @@ impl Address for VolumeHandle {
 /// data.rename("data-old").await?;
 /// data.delete().await?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 ///
 /// What changes it here waits for the end and notes what it changed. The [`handle`](Self::handle) has the same calls as

@@ -24,7 +24,7 @@ const POOL_TRIES: usize = 4;
 /// list of them (`GET /1.0/storage-volumes`, LXD with the API extension `storage_volumes_all`); elsewhere it is one
 /// request per pool, a few at a time.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::{Field, types::VolumeType};
 ///
@@ -37,6 +37,8 @@ const POOL_TRIES: usize = 4;
 ///     println!("{}: {} snapshots", full.volume.name(), full.snapshots.len());
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 ///
 /// # Errors

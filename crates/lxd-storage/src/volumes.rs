@@ -13,7 +13,7 @@ use crate::{
 
 /// The volumes of a pool (`/1.0/storage-pools/<pool>/volumes`).
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::{Size, StorageVolumesPost, VolumeType};
 ///
@@ -23,6 +23,8 @@ use crate::{
 ///     println!("{} {}", volume.volume_type(), volume.name());
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client) in with_pools) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Volumes {

@@ -15,7 +15,7 @@ use crate::{
 ///
 /// To get a bucket into a file in one step, use [`BucketHandle::export`].
 ///
-/// ```no_run
+/// ```
 /// # async fn example(bucket: lxd_storage::BucketHandle) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::StorageBucketBackupsPost;
 ///
@@ -23,6 +23,8 @@ use crate::{
 /// backup.download().await?.save_to("nightly.tar.gz").await?;
 /// backup.delete().await?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(bucket)) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct BucketBackups {

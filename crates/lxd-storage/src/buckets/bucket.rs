@@ -99,12 +99,14 @@ impl BucketHandle {
     /// What [`PoolHandle::edit`] says of turns and other programs holds here too. Incus doesn't look at ETags of
     /// buckets, so they are compared here, right before the request goes out.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(bucket: lxd_storage::BucketHandle) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::types::Size;
     ///
     /// let larger = bucket.edit(|put| { put.config.set("size", Size::gib(20)); }).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(bucket)) }
     /// ```
     ///
     /// # Errors
@@ -197,13 +199,15 @@ impl Address for BucketHandle {
 /// It dereferences to its [`BucketHandle`] for everything that needs no state. Edit it in place and
 /// [`save`](Self::save) it:
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// let mut photos = client.storage_pool("fast").buckets().get("photos").await?;
 /// photos.set_description("of the summer");
 /// photos.save().await?;
 /// photos.delete().await?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Bucket {

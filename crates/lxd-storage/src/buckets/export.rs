@@ -15,11 +15,13 @@ use crate::{Download, Error, Exported, Transferred, exporting::Exporting};
 /// temporary backup that is removed at the end, on an error and when the export or the [`Download`] is dropped. There is
 /// no choice between the two: Incus 7.0, which has both, deletes no backup of a bucket. The file holds the credentials of the keys, so keep it as you would keep those.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(bucket: lxd_storage::BucketHandle) -> Result<(), lxd_storage::Error> {
 /// let exported = bucket.export().with_checksum().with_progress(|done| println!("{done}")).to_file("photos.tar.gz").await?;
 /// println!("{} bytes", exported.bytes);
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(bucket)) }
 /// ```
 ///
 /// # Errors

@@ -13,12 +13,14 @@ pub(super) const EXTENSION: &str = "storage_bucket_full";
 /// Servers with the API extension `storage_bucket_full` (Incus) give all of it along with the bucket or with the list
 /// of buckets. Others are asked twice more per bucket, a few at a time.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// for full in client.storage_pool("fast").buckets().full().await? {
 ///     println!("{}: {} keys", full.bucket.name(), full.keys.len());
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client)) }
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]

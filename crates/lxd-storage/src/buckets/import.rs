@@ -19,13 +19,15 @@ impl Buckets {
     /// [`Change::with_progress`] tells. The keys come back too, with the credentials that they had. Since an access key
     /// opens one bucket only, the bucket that the backup is of must be gone from the server, or its keys renewed.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(buckets: lxd_storage::Buckets) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::Upload;
     ///
     /// let upload = Upload::file("photos.tar.gz").await?.with_progress(|done| println!("{done}"));
     /// let photos = buckets.import_backup(upload, Some("photos-again")).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(buckets) in packed) }
     /// ```
     ///
     /// # Errors

@@ -67,10 +67,12 @@ impl BucketKeyHandle {
     /// meanwhile. Servers have no `PATCH` for keys, and don't look at their ETags: they are compared here, right before
     /// the request goes out.
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(key: lxd_storage::BucketKeyHandle) -> Result<(), lxd_storage::Error> {
     /// let renewed = key.edit(|put| { put.renew_credentials(); }).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(key)) }
     /// ```
     ///
     /// # Errors
@@ -150,7 +152,7 @@ impl Address for BucketKeyHandle {
 ///
 /// [`Debug`] shows that there are credentials, and never which.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(bucket: lxd_storage::BucketHandle) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::BucketKeyRole;
 ///
@@ -159,6 +161,8 @@ impl Address for BucketKeyHandle {
 /// key.renew_credentials();
 /// key.save().await?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(bucket)) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct BucketKey {

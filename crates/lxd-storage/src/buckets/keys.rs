@@ -14,16 +14,18 @@ use crate::{
 /// The keys of a bucket (`.../buckets/<bucket>/keys`), each with credentials for S3 clients and a role. Needs the API
 /// extension `storage_buckets`.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(bucket: lxd_storage::BucketHandle) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::{BucketKeyRole, StorageBucketKeysPost};
 ///
-/// let viewer = bucket.keys().create(StorageBucketKeysPost::new("viewer", BucketKeyRole::ReadOnly)).await?;
-/// println!("{} {}", viewer.access_key().expose(), viewer.secret_key().expose());
+/// let guest = bucket.keys().create(StorageBucketKeysPost::new("guest", BucketKeyRole::ReadOnly)).await?;
+/// println!("{} {}", guest.access_key().expose(), guest.secret_key().expose());
 /// for key in bucket.keys().all().await? {
 ///     println!("{} may {}", key.name(), key.role());
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(bucket)) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct BucketKeys {

@@ -17,7 +17,7 @@ use crate::{
 /// A list of the buckets of a pool about to be asked for. Await it for the buckets, or end it with
 /// [`full`](Self::full).
 ///
-/// ```no_run
+/// ```
 /// # async fn example(pool: lxd_storage::PoolHandle) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::Field;
 ///
@@ -26,6 +26,8 @@ use crate::{
 ///     println!("{} {}: {} keys", full.bucket.project(), full.bucket.name(), full.keys.len());
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(pool)) }
 /// ```
 ///
 /// # Errors
@@ -101,12 +103,14 @@ impl Buckets {
 
     /// The buckets that are wanted. Await it, or see [`BucketList`].
     ///
-    /// ```no_run
+    /// ```
     /// # async fn example(pool: lxd_storage::PoolHandle) -> Result<(), lxd_storage::Error> {
     /// use lxd_storage::Field;
     ///
     /// let mine = pool.buckets().filtered(Field::config("user.owner").eq("backup")).await?;
     /// # Ok(()) }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+    /// # fn main() { on_emulator!(example(pool)) }
     /// ```
     pub fn filtered(&self, filter: Filter) -> BucketList {
         self.list().filtered(filter)

@@ -22,7 +22,7 @@ use crate::{Error, Pool, PoolHandle, StoragePools, check};
 /// member of a cluster has for itself are compared and set on each. Where nothing differs nothing is sent.
 /// Of two that want the same at once one creates it and the other takes it as it is and looks what differs.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(client: lxd_storage::Client) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::{Size, StoragePoolsPost};
 ///
@@ -33,6 +33,8 @@ use crate::{Error, Pool, PoolHandle, StoragePools, check};
 ///     let fast = diff.apply().await?.object;
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(client) in bare) }
 /// ```
 ///
 /// # Errors

@@ -18,7 +18,7 @@ use crate::{Error, Volume, VolumeHandle, Volumes, check, object::Address};
 /// mentioned stay, a key with an empty value is unset. Where nothing differs nothing is sent.
 /// Of two that want the same at once one creates it and the other takes it as it is and looks what differs.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(pool: lxd_storage::PoolHandle) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::types::{Size, StorageVolumesPost};
 ///
@@ -28,6 +28,8 @@ use crate::{Error, Volume, VolumeHandle, Volumes, check, object::Address};
 ///     println!("had to be changed: {change}");
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(pool)) }
 /// ```
 ///
 /// # Errors

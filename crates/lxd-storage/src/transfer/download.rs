@@ -22,7 +22,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// A connection that breaks in the middle is taken up again where it broke (`Range`), if the server can do that and
 /// the content is still the same; callers see nothing of it but the time that it takes.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(backup: lxd_storage::BackupHandle) -> Result<(), lxd_storage::Error> {
 /// let mut download = backup.download().await?;
 /// println!("{:?} bytes", download.size());
@@ -31,6 +31,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 ///     // ...
 /// }
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(backup)) }
 /// ```
 #[must_use = "nothing is read until `chunk` or one of the others is called"]
 pub struct Download {

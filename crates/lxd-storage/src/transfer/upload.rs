@@ -19,13 +19,15 @@ use crate::Error;
 
 /// Content on its way to the server: of a file, a reader, a stream or memory.
 ///
-/// ```no_run
+/// ```
 /// # async fn example(volumes: lxd_storage::Volumes) -> Result<(), lxd_storage::Error> {
 /// use lxd_storage::Upload;
 ///
 /// let upload = Upload::file("data.tar.gz").await?.with_progress(|done| println!("{done}"));
 /// let volume = volumes.import_backup(upload, Some("data")).await?;
 /// # Ok(()) }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/server.rs"));
+/// # fn main() { on_emulator!(example(volumes) in packed) }
 /// ```
 pub struct Upload {
     body: Body,

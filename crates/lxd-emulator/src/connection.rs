@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use lxd_transport::{Body, Io};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -28,6 +28,9 @@ pub(crate) async fn connection(
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .title_case_headers(true)
+        .timer(TokioTimer::new())
+        // From the end of one answer to the head of the next request.
+        .header_read_timeout(core.idle_timeout)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {

@@ -1,6 +1,6 @@
 //! What all requests to one emulator share.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::Clock,
@@ -26,6 +26,8 @@ pub(crate) struct Core {
     pub(crate) events: Arc<Events>,
     pub(crate) operations: Operations,
     pub(crate) faults: Faults,
+    /// How long a connection may wait for a request.
+    pub(crate) idle_timeout: Duration,
     /// Names of the drivers that pools may have.
     pub(crate) drivers: Vec<String>,
     pub(crate) maintained: crate::maintenance::Last,

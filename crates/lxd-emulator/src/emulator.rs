@@ -22,6 +22,9 @@ use crate::{
     store::Store,
 };
 
+/// As LXD and Incus have it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A server's storage API with nothing but a folder behind it.
 ///
 /// Cheap to clone; all clones are the same server. Its folder, which is temporary unless
@@ -62,6 +65,7 @@ impl Emulator {
             without: Vec::new(),
             temporary: None,
             state: None,
+            idle_timeout: IDLE_TIMEOUT,
         }
     }
 
@@ -151,6 +155,7 @@ pub struct EmulatorBuilder {
     without: Vec<String>,
     temporary: Option<PathBuf>,
     state: Option<PathBuf>,
+    idle_timeout: Duration,
 }
 
 impl EmulatorBuilder {
@@ -182,6 +187,13 @@ impl EmulatorBuilder {
     /// Sets where the temporary folder is made. Default: where the system has such folders.
     pub fn temporary_in(mut self, folder: impl AsRef<Path>) -> Self {
         self.temporary = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Closes connections that wait so long for a request. Default: 30 s, as the servers do. A proxy in between can be
+    /// less patient, so that a client sends a request on a connection that is being closed.
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        self.idle_timeout = time;
         self
     }
 
@@ -230,6 +242,7 @@ impl EmulatorBuilder {
             events,
             operations,
             faults: Faults::default(),
+            idle_timeout: self.idle_timeout,
             drivers,
             maintained: crate::maintenance::Last::default(),
             unpacking: tokio::sync::Mutex::default(),

@@ -17,6 +17,7 @@ use lxd_storage::{
     transport::{HttpTransport, Identity, Limits, ServerTrust, Tls, Transport},
     types::{StoragePoolsPost, StorageVolumeSnapshotsPost, StorageVolumesPost, VolumeType},
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// No server takes a tenth of this.
 const SHORT: Duration = Duration::from_millis(400);
@@ -30,7 +31,10 @@ struct Ways {
 
 impl Ways {
     async fn new(personality: Personality) -> Self {
-        let emulator = Emulator::new(personality).unwrap();
+        Self::of(Emulator::new(personality).unwrap()).await
+    }
+
+    async fn of(emulator: Emulator) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("unix.socket");
         let unix = emulator.listen_unix(&path).unwrap();
@@ -241,5 +245,43 @@ async fn a_restart_forgets_operations_and_breaks_streams_but_loses_nothing() {
         assert_eq!(gap, EventItem::Gap, "{way}");
         assert!(client.operations().all().await.unwrap().is_empty(), "{way}");
         assert!(client.storage_pool("p").volumes().exists(VolumeType::Custom, "v").await.unwrap(), "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_while_it_is_kept_is_no_error() {
+    let idle = Duration::from_millis(40);
+    let emulator = Emulator::builder(Personality::Lxd5).idle_timeout(idle).build().unwrap();
+    let ways = Ways::of(emulator).await;
+    // In process there are no connections.
+    for (way, client) in &ways.clients[1..] {
+        let volume = client.storage_pool("p").volume(VolumeType::Custom, "v");
+        // Right before the close, in its midst and after it.
+        for step in 0..40 {
+            assert!(volume.exists().await.unwrap(), "{way}");
+            tokio::time::sleep(idle - Duration::from_millis(2) + step * Duration::from_micros(100)).await;
+        }
+        // What may have begun can't be sent twice, but here the close is known.
+        for value in ["1", "2", "3"] {
+            volume.edit(|put| _ = put.config.set("user.at", value)).await.unwrap();
+            tokio::time::sleep(3 * idle).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_without_requests_is_closed() {
+    let idle = Duration::from_millis(40);
+    let emulator = Emulator::builder(Personality::Lxd5).idle_timeout(idle).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unix.socket");
+    let _listener = emulator.listen_unix(&path).unwrap();
+    for request in ["", "GET /1.0 HT", "GET / HTTP/1.1\r\nHost: lxd\r\n\r\n"] {
+        let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+        closed.unwrap().unwrap();
+        assert_eq!(answer.starts_with(b"HTTP/1.1 200 OK"), request.ends_with('\n'), "{answer:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! The public calls that send requests, each on a fixture of its own.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use futures_util::StreamExt as _;
 use lxd_storage::{
@@ -12,8 +12,12 @@ use lxd_storage::{
 };
 
 use crate::{
+    archive_calls::{ISO_CALLS, TAR_CALLS},
     bucket_calls::BUCKET_CALLS,
-    fixture::{DEADLINE, pool, volume},
+    cluster_calls::CLUSTER_CALLS,
+    fixture::{DEADLINE, Place, SHORT, pool, volume},
+    migration_calls::{MIGRATION_CALLS, SNAPSHOT_CALLS},
+    object_calls::OBJECT_CALLS,
 };
 use lxd_emulator::Personality;
 
@@ -37,8 +41,16 @@ impl Call {
             "create_automatic",
             "create_replacing",
             "edits",
+            "on members",
+            "on_members",
         ];
         words.iter().any(|word| self.name.contains(word))
+    }
+
+    /// How long it takes at most: a migration gives the other end ten seconds to take back what it has.
+    pub(crate) fn limit(&self) -> Duration {
+        let between_servers = ["to_server", "to_member"].iter().any(|word| self.name.contains(word));
+        DEADLINE + SHORT * 12 + Duration::from_secs(if between_servers { 10 } else { 0 })
     }
 
     /// Whether limits of its own hold, which are those of long transfers.
@@ -174,7 +186,18 @@ calls![
 ];
 
 /// The calls that a server has.
-pub(crate) fn calls_of(personality: Personality) -> Vec<&'static Call> {
-    let buckets = if personality == Personality::Incus6 { BUCKET_CALLS } else { &[] };
-    CALLS.iter().chain(buckets).collect()
+pub(crate) fn calls_of(place: &Place) -> Vec<&'static Call> {
+    let mut lists = vec![CALLS, OBJECT_CALLS, MIGRATION_CALLS];
+    if place.personality != Personality::Lxd5 {
+        lists.extend([SNAPSHOT_CALLS, ISO_CALLS]);
+    }
+    match place.personality {
+        Personality::Incus6 => lists.push(BUCKET_CALLS),
+        Personality::LxdNew => lists.push(TAR_CALLS),
+        _ => {}
+    }
+    if !place.members.is_empty() {
+        lists = vec![CLUSTER_CALLS];
+    }
+    lists.into_iter().flatten().collect()
 }

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use lxd_emulator::Personality;
 use lxd_storage::types::{StorageVolumeSnapshotsPost, StorageVolumesPost, VolumeType};
 
-use crate::fixture::{Fixture, Wire, pool, turn};
+use crate::fixture::{Fixture, Place, Wire, pool, turn};
 
 const EDITORS: usize = 32;
 const VOLUMES: usize = 1000;
@@ -15,7 +15,7 @@ fn on_both_wires(test: impl AsyncFn(Fixture)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         for wire in [Wire::Unix, Wire::Tls] {
-            test(Fixture::patient(Personality::LxdNew, wire).await).await;
+            test(Fixture::patient(Place::new(Personality::LxdNew, wire)).await).await;
         }
     });
 }

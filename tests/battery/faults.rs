@@ -57,7 +57,8 @@ pub(crate) const FAULTS: &[Met] = &[
     Met {
         name: "an operation that never ends",
         fault: || Fault::operation(OperationFault::NeverEnds),
-        kinds: &["Timeout"],
+        // The other end of a migration notices it, and fails.
+        kinds: &["Timeout", "OperationFailed"],
         always_fails: false,
         goes_on: true,
     },

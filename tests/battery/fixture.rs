@@ -38,6 +38,32 @@ impl fmt::Display for Wire {
     }
 }
 
+/// A server, and the way to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) personality: Personality,
+    pub(crate) wire: Wire,
+    /// Of the cluster, where it is one.
+    pub(crate) members: &'static [&'static str],
+}
+
+impl Place {
+    pub(crate) const fn new(personality: Personality, wire: Wire) -> Self {
+        Self { personality, wire, members: &[] }
+    }
+
+    pub(crate) const fn cluster(personality: Personality, wire: Wire) -> Self {
+        Self { members: &["a", "b"], ..Self::new(personality, wire) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cluster = if self.members.is_empty() { "" } else { "a cluster of " };
+        write!(f, "{cluster}{:?} over {}", self.personality, self.wire)
+    }
+}
+
 /// One test at a time: what is left is counted for the whole process.
 pub(crate) fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
@@ -64,18 +90,19 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     /// With a client that waits for no answer longer than a moment.
-    pub(crate) async fn new(personality: Personality, wire: Wire) -> Self {
+    pub(crate) async fn new(place: Place) -> Self {
         let limits = Limits::METADATA.with_first_byte(SHORT).with_idle(SHORT);
-        servers().spawn(Self::on_its_runtime(personality, wire, limits)).await.unwrap()
+        servers().spawn(Self::on_its_runtime(place, limits)).await.unwrap()
     }
 
     /// With a client as most programs have it.
-    pub(crate) async fn patient(personality: Personality, wire: Wire) -> Self {
-        servers().spawn(Self::on_its_runtime(personality, wire, Limits::METADATA)).await.unwrap()
+    pub(crate) async fn patient(place: Place) -> Self {
+        servers().spawn(Self::on_its_runtime(place, Limits::METADATA)).await.unwrap()
     }
 
-    async fn on_its_runtime(personality: Personality, wire: Wire, limits: Limits) -> Self {
-        let emulator = Emulator::new(personality).unwrap();
+    async fn on_its_runtime(place: Place, limits: Limits) -> Self {
+        let Place { personality, wire, members } = place;
+        let emulator = Emulator::builder(personality).members(members.iter().copied()).build().unwrap();
         fill(&Client::new(emulator.transport())).await;
         let folder = tempfile::tempdir().unwrap();
         let (transport, listeners) = match wire {
@@ -135,6 +162,34 @@ impl Fixture {
     }
 }
 
+/// Another server, with an empty pool `p`.
+pub(crate) struct Elsewhere {
+    client: Client,
+    _emulator: Emulator,
+    _listener: UnixListener,
+    _folder: tempfile::TempDir,
+}
+
+impl Elsewhere {
+    pub(crate) async fn new() -> Self {
+        let made = async {
+            let emulator = Emulator::new(Personality::LxdNew).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("unix.socket");
+            let listener = emulator.listen_unix(&path).unwrap();
+            let pools = Client::new(emulator.transport()).storage_pools();
+            pools.create(StoragePoolsPost::new("p", "dir")).await.unwrap();
+            let client = Client::new(HttpTransport::unix(path));
+            Self { client, _emulator: emulator, _listener: listener, _folder: folder }
+        };
+        servers().spawn(made).await.unwrap()
+    }
+
+    pub(crate) fn pool(&self) -> PoolHandle {
+        pool(&self.client)
+    }
+}
+
 /// The client's certificate and key.
 pub(crate) fn identity() -> &'static (String, String) {
     static IDENTITY: OnceLock<(String, String)> = OnceLock::new();
@@ -146,7 +201,7 @@ pub(crate) fn identity() -> &'static (String, String) {
 
 pub(crate) async fn fill(client: &Client) {
     for pool in ["p", "q"] {
-        client.storage_pools().create(StoragePoolsPost::new(pool, "dir")).await.unwrap();
+        client.storage_pools().create_on_members(StoragePoolsPost::new(pool, "dir")).await.unwrap();
     }
     let volume = client.storage_pool("p").volumes().create(StorageVolumesPost::new("v")).await.unwrap();
     volume.snapshots().create(StorageVolumeSnapshotsPost::new("s")).await.unwrap();

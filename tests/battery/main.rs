@@ -3,13 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod archive_calls;
 mod bucket_calls;
 mod calls;
+mod cluster_calls;
 mod crowd;
 mod every_call;
 mod faults;
 mod fixture;
 mod impostors;
 mod leaks;
+mod migration_calls;
+mod object_calls;
 mod odd_names;
 mod redirects;

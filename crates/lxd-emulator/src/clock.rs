@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Moment(pub(crate) i128);
 
+/// The end of the year 9999, after which RFC 3339 has no years.
+const LAST: i128 = 253_402_300_800 * 1_000_000_000;
+
 /// Go's zero time, with which the servers say "never" and "not known".
 pub(crate) const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 
@@ -56,7 +59,8 @@ pub(crate) fn text(moment: Option<Moment>) -> String {
     moment.map_or_else(|| ZERO_TIME.to_owned(), |moment| moment.to_string())
 }
 
-/// A time so much later as a lifespan says, by the calendar as Go's `AddDate` counts; `None` for no lifespan at all.
+/// A time so much later as a lifespan says, by the calendar as Go's `AddDate` counts; `None` for no lifespan at all, and
+/// for one that ends after the last year that can be written.
 pub(crate) fn after(now: Moment, lifespan: lxd_types::Lifespan) -> Option<Moment> {
     if lifespan == lxd_types::Lifespan::new() {
         return None;
@@ -68,11 +72,13 @@ pub(crate) fn after(now: Moment, lifespan: lxd_types::Lifespan) -> Option<Moment
     let (today, of_day) =
         (now.0.div_euclid(1_000_000_000 * 86_400), now.0.rem_euclid(1_000_000_000 * 86_400));
     let (year, month, day) = civil(i64::try_from(today).ok()?);
-    let month = i64::from(month) - 1 + i64::try_from(months).ok()?;
-    let first = days_from_civil(year + month.div_euclid(12), u32::try_from(month.rem_euclid(12)).ok()? + 1);
+    let month = (i64::from(month) - 1).checked_add(i64::try_from(months).ok()?)?;
+    let year = year.checked_add(month.div_euclid(12)).filter(|year| *year <= 9999)?;
+    let first = days_from_civil(year, u32::try_from(month.rem_euclid(12)).ok()? + 1);
     let moved = first + i64::from(day) - 1;
     let since = i128::from(moved) * 1_000_000_000 * 86_400 + of_day;
-    Some(Moment(since).plus(Duration::from_secs(days.checked_mul(DAY)?.checked_add(seconds)?)))
+    let end = Moment(since).plus(Duration::from_secs(days.checked_mul(DAY)?.checked_add(seconds)?));
+    (end < Moment(LAST)).then_some(end)
 }
 
 /// Year, month and day of a day counted from 1970-01-01.
@@ -143,6 +149,9 @@ mod tests {
         assert_eq!(after("2026-12-25T00:00:00Z", "1w 1H"), at("2027-01-01T01:00:00Z"));
         assert_eq!(after("2024-02-29T00:00:00Z", "1y"), at("2025-03-01T00:00:00Z"));
         assert_eq!(super::after(at("2024-02-29T00:00:00Z"), lxd_types::Lifespan::new()), None);
+        for endless in ["8000y", "100000000000000000y", "999999999999999999m", "9999999w", "99999999999H"] {
+            assert_eq!(super::after(at("2024-02-29T00:00:00Z"), endless.parse().unwrap()), None, "{endless}");
+        }
     }
 
     #[test]

@@ -196,14 +196,27 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Puts a copy of a folder in the place of another.
+/// Puts a copy of a folder in the place of another, which stays as it is until the copy is whole. A folder that went
+/// away meanwhile doesn't come back by that.
 pub(crate) fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    // Whoever looks into a new folder meanwhile finds it there.
-    let is_empty = fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_none());
-    if !is_empty {
-        remove(to)?;
+    let there = to.is_dir();
+    let Some(parent) = to.parent() else { return Err(io::ErrorKind::InvalidInput.into()) };
+    fs::create_dir_all(parent)?;
+    let beside = tempfile::Builder::new().prefix(".copy-").tempdir_in(parent)?;
+    let (new, old) = (beside.path().join("new"), beside.path().join("old"));
+    copy(from, &new)?;
+    if there && !to.is_dir() {
+        return Err(io::ErrorKind::NotFound.into());
     }
-    copy(from, to)
+    // An empty folder is replaced at once, so that whoever looks meanwhile finds one.
+    if fs::rename(&new, to).is_ok() {
+        return Ok(());
+    }
+    fs::rename(to, &old)?;
+    fs::rename(&new, to).inspect_err(|_| {
+        // It was there a moment ago, and nothing is in its place.
+        let _ = fs::rename(&old, to);
+    })
 }
 
 /// Copies a folder with permissions, symbolic links and holes.
@@ -291,6 +304,23 @@ mod tests {
             );
             assert!(folder.starts_with("/root") && folder.components().count() > 4, "{folder:?}");
         }
+    }
+
+    #[test]
+    fn what_is_replaced_stays_until_its_copy_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(&to).unwrap();
+        fs::write(to.join("old"), "1").unwrap();
+        assert!(replace(&from, &to).is_err());
+        assert!(to.join("old").is_file());
+        fs::create_dir(&from).unwrap();
+        fs::write(from.join("new"), "2").unwrap();
+        replace(&from, &to).unwrap();
+        assert!(to.join("new").is_file() && !to.join("old").exists());
+        replace(&to, &to).unwrap();
+        assert!(to.join("new").is_file());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! What Go's JSON scanner says of text that is no JSON.
 
+/// How deep values may lie in each other. Go goes on to 10,000, and the JSON library of this program to this.
+const DEPTH_MAX: usize = 127;
+
 /// The message for the first value of a body; `None` where it is fine, whatever follows it.
 pub(crate) fn complaint(body: &[u8]) -> Option<String> {
-    let mut scanner = Scanner { body, at: 0 };
+    let mut scanner = Scanner { body, at: 0, depth: 0 };
     scanner.skip_space();
     if scanner.peek().is_none() {
         return Some("EOF".to_owned());
     }
     match scanner.value() {
         Ok(()) => None,
+        Err(Bad::Deep) => Some("exceeded max depth".to_owned()),
         Err(Bad::End) => Some("unexpected EOF".to_owned()),
         Err(Bad::At(byte, context)) => Some(format!("invalid character {} {context}", quoted(byte))),
     }
 }
 
 enum Bad {
+    Deep,
     End,
     At(u8, String),
 }
@@ -22,6 +27,7 @@ enum Bad {
 struct Scanner<'a> {
     body: &'a [u8],
     at: usize,
+    depth: usize,
 }
 
 impl Scanner<'_> {
@@ -44,8 +50,8 @@ impl Scanner<'_> {
     fn value(&mut self) -> Result<(), Bad> {
         self.skip_space();
         match self.next()? {
-            b'{' => self.object(),
-            b'[' => self.array(),
+            b'{' => self.deeper(Self::object),
+            b'[' => self.deeper(Self::array),
             b'"' => self.string(),
             b'-' => match self.next()? {
                 first @ b'0'..=b'9' => self.number(first),
@@ -57,6 +63,16 @@ impl Scanner<'_> {
             b'n' => self.literal("null"),
             byte => bad(byte, "looking for beginning of value"),
         }
+    }
+
+    fn deeper(&mut self, inner: fn(&mut Self) -> Result<(), Bad>) -> Result<(), Bad> {
+        if self.depth == DEPTH_MAX {
+            return Err(Bad::Deep);
+        }
+        self.depth += 1;
+        inner(self)?;
+        self.depth -= 1;
+        Ok(())
     }
 
     fn object(&mut self) -> Result<(), Bad> {
@@ -194,7 +210,7 @@ fn quoted(byte: u8) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::complaint;
+    use super::{DEPTH_MAX, complaint};
 
     #[test]
     fn complaints_are_those_of_go() {
@@ -212,6 +228,13 @@ mod tests {
         ] {
             assert_eq!(complaint(body.as_bytes()).as_deref(), Some(expected), "{body:?}");
         }
+        for deep in ["[", r#"{"a":"#] {
+            let body = deep.repeat(100_000);
+            assert_eq!(complaint(body.as_bytes()).as_deref(), Some("exceeded max depth"));
+        }
+        let deep = format!("{}1{}", "[".repeat(DEPTH_MAX), "]".repeat(DEPTH_MAX));
+        assert_eq!(complaint(deep.as_bytes()), None);
+        assert!(serde_json::from_str::<serde_json::Value>(&deep).is_ok());
         for body in ["{}", "null", r#"{"a":[1,-2.5e3,"é\u00e9"]} and more"#] {
             assert_eq!(complaint(body.as_bytes()), None, "{body:?}");
         }

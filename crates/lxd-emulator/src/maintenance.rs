@@ -36,12 +36,12 @@ impl Last {
 pub(crate) async fn run_if_due(core: &Arc<Core>) {
     let now = core.clock.now();
     let Some(before) = core.maintained.due(now) else { return };
-    // What fails now is tried again in a minute, and nobody is there to be told.
-    let _ = expire(core, now).await;
-    let _ = take_scheduled(core, before, now).await;
+    expire(core, now).await;
+    take_scheduled(core, before, now).await;
 }
 
-async fn expire(core: &Arc<Core>, now: Moment) -> Result<(), Failure> {
+/// What fails now is tried again in a minute, keeps nothing else from being done, and nobody is there to be told.
+async fn expire(core: &Arc<Core>, now: Moment) {
     let is_over = |time: Option<Moment>| time.is_some_and(|time| time <= now);
     let (old_snapshots, old_backups) = core.store.read(|database| {
         let (mut old_snapshots, mut old_backups) = (Vec::new(), Vec::new());
@@ -54,29 +54,28 @@ async fn expire(core: &Arc<Core>, now: Moment) -> Result<(), Failure> {
         (old_snapshots, old_backups)
     });
     for (key, short) in old_snapshots {
-        snapshot_change::remove(core, &key, &short).await?;
-        let source = names::snapshot_source(core, &key, &short, false);
-        core.happened(&key.project, "storage-volume-snapshot-deleted", source, None, None);
+        if snapshot_change::remove(core, &key, &short).await.is_ok() {
+            let source = names::snapshot_source(core, &key, &short, false);
+            core.happened(&key.project, "storage-volume-snapshot-deleted", source, None, None);
+        }
     }
     for (key, name) in old_backups {
-        core.store.change(|database| {
+        let forgotten = core.store.change(|database| {
             if let Some(volume) = database.volumes.get_mut(&key) {
                 volume.backups.retain(|one| one.name != name);
             }
             Ok::<(), Failure>(())
-        })?;
+        });
+        if forgotten.is_err() {
+            continue;
+        }
         let file = core.content.backups(&key).join(content::component(&name));
-        blocking(
-            core,
-            move || if file.is_dir() { content::remove(&file) } else { std::fs::remove_file(&file) },
-        )
-        .await
-        .map_err(Failure::from)?;
+        let remove = move || if file.is_dir() { content::remove(&file) } else { std::fs::remove_file(&file) };
+        let _ = blocking(core, remove).await;
     }
     for (key, name) in expired_of_buckets(core, now) {
-        bucket_backups::remove(core, &key, &name).await?;
+        let _ = bucket_backups::remove(core, &key, &name).await;
     }
-    Ok(())
 }
 
 fn expired_of_buckets(core: &Core, now: Moment) -> Vec<(BucketKey, String)> {
@@ -88,7 +87,7 @@ fn expired_of_buckets(core: &Core, now: Moment) -> Vec<(BucketKey, String)> {
     })
 }
 
-async fn take_scheduled(core: &Arc<Core>, before: Moment, now: Moment) -> Result<(), Failure> {
+async fn take_scheduled(core: &Arc<Core>, before: Moment, now: Moment) {
     let due: Vec<(VolumeKey, Snapshot)> = core.store.read(|database| {
         let scheduled = database.volumes.iter().filter(|(key, volume)| {
             let schedule = volume.config.get("snapshots.schedule");
@@ -108,9 +107,9 @@ async fn take_scheduled(core: &Arc<Core>, before: Moment, now: Moment) -> Result
     });
     for (key, snapshot) in due {
         let source = names::snapshot_source(core, &key, &snapshot.name, false);
-        snapshots::take(core, &key, snapshot).await?;
-        let context = serde_json::json!({"type": key.kind.name()});
-        core.happened(&key.project, "storage-volume-snapshot-created", source, Some(context), None);
+        if snapshots::take(core, &key, snapshot).await.is_ok() {
+            let context = serde_json::json!({"type": key.kind.name()});
+            core.happened(&key.project, "storage-volume-snapshot-created", source, Some(context), None);
+        }
     }
-    Ok(())
 }

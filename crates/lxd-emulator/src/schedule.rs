@@ -1,16 +1,25 @@
 //! When snapshots are due by `snapshots.schedule`.
 
+use std::ops::RangeInclusive;
+
 use crate::clock::{Moment, civil};
 
+/// In minutes.
+const DAY: i64 = 1440;
+
 /// No schedule is followed back further than this: a year, in minutes.
-const LOOKED_BACK: i64 = 366 * 1440;
+const LOOKED_BACK: i64 = 366 * DAY;
 
 /// Whether a schedule has a time after `before` and up to `now`.
 pub(crate) fn is_due(schedule: &str, before: Moment, now: Moment) -> bool {
     let patterns: Vec<&str> = schedule.split(", ").map(|part| alias(part).unwrap_or(part)).collect();
     let (first, last) = (before.minutes() + 1, now.minutes());
     let first = first.max(last - LOOKED_BACK);
-    (first..=last).any(|minute| patterns.iter().any(|pattern| matches(pattern, minute)))
+    // Most days are none of a schedule's, and need no look at their minutes.
+    (first.div_euclid(DAY)..=last.div_euclid(DAY)).any(|day| {
+        let minutes = (first - day * DAY).max(0)..=(last - day * DAY).min(DAY - 1);
+        patterns.iter().any(|pattern| matches(pattern, day, minutes.clone()))
+    })
 }
 
 fn alias(name: &str) -> Option<&'static str> {
@@ -25,19 +34,19 @@ fn alias(name: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether a minute, counted since 1970, is one of a pattern's.
-fn matches(pattern: &str, minute: i64) -> bool {
+/// Whether a pattern has one of these minutes of a day, which is counted since 1970.
+fn matches(pattern: &str, days: i64, mut minutes: RangeInclusive<i64>) -> bool {
     let fields: Vec<&str> = pattern.split_whitespace().collect();
     let [of_hour, of_day, of_month, month, of_week] = fields[..] else { return false };
-    let days = minute.div_euclid(1440);
     let (_, month_now, day_now) = civil(days);
     let weekday = (days + 4).rem_euclid(7);
-    let time = minute.rem_euclid(1440);
     let (day, week) =
         (field(of_month, day_now.into()), field(of_week, weekday) || weekday == 0 && field(of_week, 7));
     // Where both are given either does, as cron has it.
     let today = if of_month != "*" && of_week != "*" { day || week } else { day && week };
-    today && field(month, month_now.into()) && field(of_day, time / 60) && field(of_hour, time % 60)
+    today
+        && field(month, month_now.into())
+        && minutes.any(|minute| field(of_day, minute / 60) && field(of_hour, minute % 60))
 }
 
 fn number(text: &str) -> Option<i64> {
@@ -145,6 +154,8 @@ mod tests {
         assert!(!due("@hourly", "2026-11-25T02:00:03Z", "2026-11-25T02:59:00Z"));
         assert!(due("30 1 * * *, @Daily", "2026-11-25T02:00:00Z", "2026-11-26T00:00:00Z"));
         assert!(!due("30 1 * * *, @Daily", "2026-11-25T02:00:00Z", "2026-11-25T20:00:00Z"));
+        assert!(due("59 23 31 12 *", "2026-11-25T02:00:00Z", "2028-01-01T00:00:00Z"));
+        assert!(!due("* * 31 2 *", "2026-11-25T02:00:00Z", "9999-12-31T00:00:00Z"));
     }
 
     #[test]

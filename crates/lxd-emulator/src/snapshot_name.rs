@@ -28,20 +28,21 @@ fn name_by(core: &Core, volume: &Volume, pattern: Option<&String>) -> String {
     let name = filled(pattern.map_or("snap%d", String::as_str), &now);
     match name.split_once("%d") {
         Some((before, after)) => {
-            let next = volume.snapshots.iter().filter_map(|one| number(&one.name, before, after)).max();
-            format!("{before}{}{after}", next.map_or(0, |last| last + 1))
+            let next = volume.snapshots.iter().filter_map(|one| number_after(&one.name, before, after)).max();
+            format!("{before}{}{after}", next.unwrap_or_default())
         }
         None if volume.snapshots.iter().all(|one| one.name != name) => name,
         None => {
             let before = format!("{name}-");
-            let next = volume.snapshots.iter().filter_map(|one| number(&one.name, &before, "")).max();
-            format!("{before}{}", next.map_or(0, |last| last + 1))
+            let next = volume.snapshots.iter().filter_map(|one| number_after(&one.name, &before, "")).max();
+            format!("{before}{}", next.unwrap_or_default())
         }
     }
 }
 
-fn number(name: &str, before: &str, after: &str) -> Option<u64> {
-    name.strip_prefix(before)?.strip_suffix(after)?.parse().ok()
+/// The number that follows the one in a name. A name with the last number of all counts as one without.
+pub(crate) fn number_after(name: &str, before: &str, after: &str) -> Option<u64> {
+    name.strip_prefix(before)?.strip_suffix(after)?.parse::<u64>().ok()?.checked_add(1)
 }
 
 /// A pattern with the date in it, of whose formats only the plain one is known here.
@@ -61,8 +62,9 @@ mod tests {
 
     #[test]
     fn numbers_are_read_between_what_is_around_them() {
-        assert_eq!(number("snap12", "snap", ""), Some(12));
-        assert_eq!(number("snapshot", "snap", ""), None);
+        assert_eq!(number_after("snap12", "snap", ""), Some(13));
+        assert_eq!(number_after("snapshot", "snap", ""), None);
+        assert_eq!(number_after("snap18446744073709551615", "snap", ""), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
     names,
     plan::Plan,
     scope,
+    snapshot_name::number_after,
     state::{Backup, ContentType, Volume, VolumeKey},
 };
 
@@ -60,8 +61,8 @@ pub(crate) fn get(call: &Call, pool: &str, kind: &str, name: &str, backup: &str)
 
 /// The name of a backup that is made without one.
 pub(crate) fn next_name(backups: &[Backup]) -> String {
-    let numbers = backups.iter().filter_map(|one| one.name.strip_prefix("backup")?.parse().ok());
-    format!("backup{}", numbers.max().map_or(0, |last: u64| last + 1))
+    let next = backups.iter().filter_map(|one| number_after(&one.name, "backup", "")).max();
+    format!("backup{}", next.unwrap_or_default())
 }
 
 /// Whether an archive is compressed that shall be so by that algorithm.
@@ -255,13 +256,14 @@ pub(crate) async fn rename(
                      storage_volumes_backups.name",
                 ));
             }
+            // First, so that a name that is none for files changes nothing.
+            std::fs::rename(&old_file, &new_file)?;
             if let Some(found) = volume.backups.iter_mut().find(|one| one.name == backup) {
                 found.name.clone_from(&new_name);
             }
             Ok(())
         })?;
         let source = names::backup_source(&working, &key, &new_name);
-        blocking(&working, move || std::fs::rename(old_file, new_file).map_err(Failure::from)).await?;
         let context = json!({"old_name": backup});
         working.happened(&key.project, "storage-volume-backup-renamed", source, Some(context), requestor);
         Ok(())

@@ -10,7 +10,7 @@ use crate::{
     call::Call,
     config::Config,
     content::component,
-    core::{Core, blocking},
+    core::Core,
     envelope::Reply,
     failure::Failure,
     plan::Plan,
@@ -177,19 +177,24 @@ pub(crate) async fn rename(call: Call, pool: &str, name: &str, backup: &str) -> 
     let plan = plan(&call, "Renaming bucket backup", &key, backup);
     let (working, backup, requestor) = (Arc::clone(&call.core), backup.to_owned(), call.requestor());
     let operation = call.core.operations.start(plan, |_| async move {
+        let folder = working.content.bucket_backups(&key);
+        if new_name.is_empty() {
+            let text = format!("rename {} {}: file exists", old_file.display(), folder.display());
+            return Err(Failure::internal(text));
+        }
         working.store.change(|database| {
             let bucket = database.buckets.get_mut(&key).ok_or_else(buckets::gone)?;
             if find(bucket, &new_name).is_ok() {
                 let text = format!("Backup \"{}/{new_name}\" already exists", key.name);
                 return Err(Failure::internal(text));
             }
+            // First, so that a name that is none for files changes nothing.
+            std::fs::rename(&old_file, folder.join(component(&new_name)))?;
             if let Some(found) = bucket.backups.iter_mut().find(|one| one.name == backup) {
                 found.name.clone_from(&new_name);
             }
             Ok(())
         })?;
-        let new_file = working.content.bucket_backups(&key).join(component(&new_name));
-        blocking(&working, move || std::fs::rename(old_file, new_file).map_err(Failure::from)).await?;
         let source = buckets::url_of(&key, "backups", &new_name);
         let context = serde_json::json!({"old_name": backup});
         working.happened(&key.project, "storage-bucket-backup-renamed", source, Some(context), requestor);

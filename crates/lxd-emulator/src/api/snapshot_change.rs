@@ -101,7 +101,7 @@ pub(crate) async fn post(
     let operation = core.operations.start(plan, |_| {
         let core = Arc::clone(&core);
         async move {
-            change_name(&core, &key, &from, &to).await?;
+            change_name(&core, &key, &from, &to)?;
             let source = names::snapshot_source(&core, &key, &from, false);
             let context = serde_json::json!({"old_name": from});
             core.happened(&key.project, "storage-volume-snapshot-renamed", source, Some(context), requestor);
@@ -111,7 +111,7 @@ pub(crate) async fn post(
     call.accepted(&operation)
 }
 
-async fn change_name(core: &Arc<Core>, key: &VolumeKey, from: &str, to: &str) -> Result<(), Failure> {
+fn change_name(core: &Arc<Core>, key: &VolumeKey, from: &str, to: &str) -> Result<(), Failure> {
     let (old, new) = (core.content.snapshot(key, from), core.content.snapshot(key, to));
     core.store.change(|database| {
         let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
@@ -124,11 +124,12 @@ async fn change_name(core: &Arc<Core>, key: &VolumeKey, from: &str, to: &str) ->
                 "Failed to rename \"{old}\" to \"{new}\": rename {old} {new}: file exists"
             )));
         }
+        // First, so that a name that is none for files changes nothing.
+        std::fs::rename(&old, &new)?;
         let snapshot = volume.snapshots.iter_mut().find(|one| one.name == from);
         snapshot.into_iter().for_each(|one| to.clone_into(&mut one.name));
         Ok(())
-    })?;
-    blocking(core, move || std::fs::rename(old, new).map_err(Failure::from)).await
+    })
 }
 
 /// `DELETE .../snapshots/SNAPSHOT`.

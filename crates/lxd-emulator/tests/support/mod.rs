@@ -76,3 +76,13 @@ pub(crate) async fn done(emulator: &Emulator, method: &str, path: &str, body: &s
     let id = operation.split('?').next().unwrap();
     send(emulator, "GET", &format!("{id}/wait?timeout=10"), "").await
 }
+
+/// The same, and what came of it.
+pub(crate) async fn ended(emulator: &Emulator, method: &str, path: &str, body: &str) -> Result<(), String> {
+    let answer = done(emulator, method, path, body).await;
+    // Of the answer, or else of the operation; the newest server says both with status 200.
+    let answer = answer.json();
+    let texts = [&answer["error"], &answer["metadata"]["err"]];
+    let failure = texts.into_iter().filter_map(Value::as_str).collect::<String>();
+    if failure.is_empty() { Ok(()) } else { Err(failure) }
+}

@@ -1,0 +1,129 @@
+//! Requests that ask for what cannot be: they are refused, the server goes on, and nothing is lost by them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::{fs, time::Duration};
+
+use lxd_emulator::{Emulator, Personality};
+use support::{done, ended, send};
+
+const VOLUMES: &str = "/1.0/storage-pools/p/volumes/custom";
+const VOLUME: &str = "/1.0/storage-pools/p/volumes/custom/v";
+
+/// With a volume `v` that has a file, a snapshot `s` and a backup `b`.
+async fn with_volume(personality: Personality) -> Emulator {
+    let emulator = Emulator::new(personality).unwrap();
+    done(&emulator, "POST", "/1.0/storage-pools", r#"{"name":"p","driver":"dir"}"#).await;
+    done(&emulator, "POST", VOLUMES, r#"{"name":"v"}"#).await;
+    fs::write(emulator.content("p", "default", "v").join("letter"), "hello").unwrap();
+    done(&emulator, "POST", &format!("{VOLUME}/snapshots"), r#"{"name":"s"}"#).await;
+    done(&emulator, "POST", &format!("{VOLUME}/backups"), r#"{"name":"b"}"#).await;
+    emulator
+}
+
+fn letter(emulator: &Emulator) -> String {
+    fs::read_to_string(emulator.content("p", "default", "v").join("letter")).unwrap()
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_deep_is_refused() {
+    for personality in Personality::ALL {
+        let emulator = with_volume(personality).await;
+        let body = format!(r#"{{"name":"n","x":{}"#, "[".repeat(1 << 20));
+        let answer = send(&emulator, "POST", VOLUMES, &body).await;
+        assert_eq!(answer.status, 400, "{}", answer.text);
+        assert!(answer.text.contains("exceeded max depth"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_from_itself_loses_nothing() {
+    for personality in Personality::ALL {
+        let emulator = with_volume(personality).await;
+        let body = r#"{"name":"v","source":{"type":"copy","name":"v","pool":"p","refresh":true}}"#;
+        // Whether it is taken or not.
+        drop(ended(&emulator, "POST", VOLUMES, body).await);
+        assert_eq!(letter(&emulator), "hello", "{personality:?}");
+        let snapshots = send(&emulator, "GET", &format!("{VOLUME}/snapshots"), "").await.text;
+        assert!(snapshots.contains("/snapshots/s\""), "{snapshots}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_no_file_can_have_changes_nothing() {
+    let long = format!(r#"{{"name":"{}"}}"#, "y".repeat(300));
+    for personality in Personality::ALL {
+        let emulator = with_volume(personality).await;
+        for (one, all) in [("snapshots/s", "snapshots"), ("backups/b", "backups")] {
+            let url = format!("{VOLUME}/{one}");
+            assert!(ended(&emulator, "POST", &url, &long).await.is_err(), "{personality:?} {one}");
+            let names = send(&emulator, "GET", &format!("{VOLUME}/{all}"), "").await.text;
+            assert!(names.contains(&format!("/{one}\"")) && !names.contains("yyy"), "{names}");
+        }
+        done(&emulator, "PUT", VOLUME, r#"{"restore":"s"}"#).await;
+        assert_eq!(letter(&emulator), "hello");
+        // There is still a file that can be moved.
+        ended(&emulator, "POST", &format!("{VOLUME}/backups/b"), r#"{"name":"c"}"#).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_restore_that_fails_leaves_the_volume() {
+    for personality in Personality::ALL {
+        let emulator = with_volume(personality).await;
+        let volume = emulator.content("p", "default", "v");
+        let snapshots = volume.parent().unwrap().with_file_name("custom-snapshots");
+        fs::remove_dir_all(snapshots).unwrap();
+        assert!(ended(&emulator, "PUT", VOLUME, r#"{"restore":"s"}"#).await.is_err(), "{personality:?}");
+        assert_eq!(letter(&emulator), "hello");
+    }
+}
+
+#[tokio::test]
+async fn numbers_at_their_end_are_no_end_of_the_server() {
+    for personality in Personality::ALL {
+        let emulator = with_volume(personality).await;
+        for (all, name) in [("snapshots", "snap"), ("backups", "backup")] {
+            let url = format!("{VOLUME}/{all}");
+            done(&emulator, "POST", &url, &format!(r#"{{"name":"{name}{}"}}"#, u64::MAX)).await;
+            done(&emulator, "POST", &url, "{}").await;
+            let names = send(&emulator, "GET", &url, "").await.text;
+            assert!(names.contains(&format!("/{name}0\"")), "{personality:?}: {names}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_after_the_last_year_is_none() {
+    let emulator = with_volume(Personality::Incus6).await;
+    for (at, span) in ["100000000000000000y", "999999999999999999m", "9000y"].into_iter().enumerate() {
+        let config = format!(r#"{{"config":{{"snapshots.expiry":"{span}"}}}}"#);
+        done(&emulator, "PATCH", VOLUME, &config).await;
+        let (all, name) = (format!("{VOLUME}/snapshots"), format!("n{at}"));
+        done(&emulator, "POST", &all, &format!(r#"{{"name":"{name}"}}"#)).await;
+        let shown = send(&emulator, "GET", &format!("{all}/{name}"), "").await.metadata();
+        assert_eq!(shown["expires_at"], "0001-01-01T00:00:00Z", "{span}");
+    }
+}
+
+#[tokio::test]
+async fn schedules_that_never_come_cost_nothing() {
+    let emulator = with_volume(Personality::Incus6).await;
+    for name in ["a", "b", "c", "d", "e"] {
+        let body = format!(r#"{{"name":"{name}","config":{{"snapshots.schedule":"0 0 31 2 *"}}}}"#);
+        done(&emulator, "POST", VOLUMES, &body).await;
+    }
+    for days in [366, 366 * 1_000, 366 * 1_000_000] {
+        emulator.advance(Duration::from_secs(days * 86_400));
+        let asked = tokio::time::timeout(Duration::from_secs(10), send(&emulator, "GET", VOLUMES, ""));
+        assert_eq!(asked.await.expect("an answer").status, 200);
+    }
+}

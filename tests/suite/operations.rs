@@ -79,6 +79,9 @@ async fn a_failed_operation_says_so(ctx: Ctx) {
     let error = pending.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OperationFailed);
     assert_eq!(error.operation(), Some(&*id));
+    // What was asked for, and not how it was waited for.
+    let url = format!("POST /1.0/storage-pools/{}/volumes/custom", pool.name());
+    assert!(error.to_string().starts_with(&url), "{error}");
     assert_eq!(error.request_reached_server(), Reached::Yes);
     assert!(!error.is_retry_safe());
     assert!(error.code().is_some());

@@ -94,7 +94,8 @@ impl Emulator {
         }))
     }
 
-    /// The folder with the files of a custom volume; of a block volume it is `root.img` in there.
+    /// The folder with the files of a custom volume; of a block volume it is `root.img` in there. Where there is no such
+    /// volume, it is the folder that it would have.
     #[must_use]
     pub fn content(&self, pool: &str, project: &str, volume: &str) -> PathBuf {
         let find = |database: &Database| {

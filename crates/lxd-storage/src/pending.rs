@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Uri};
 use lxd_types::{Config, ContentType, Operation, Progress, Secret, StoragePool, StorageVolume};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -328,6 +328,7 @@ impl<T: Send + 'static> Change<T> {
         request.look(&self.client).await?;
         let ChangeRequest { method, route, content, if_match, secrets, leaves, .. } = request;
         let (exchange, uri) = (self.client.exchange(), route.uri()?);
+        let begun_by = Some((method.clone(), uri.clone()));
         let answer = match content {
             Content::Json(body) => {
                 let (mut limits, secrets) = (exchange.change_limits, secrets.clone());
@@ -359,6 +360,7 @@ impl<T: Send + 'static> Change<T> {
             secrets,
             leaves,
             cancel: None,
+            begun_by,
             accepted: Instant::now(),
         };
         Ok(if pending.watch.cancel_on_drop { pending.cancel_on_drop() } else { pending })
@@ -402,6 +404,8 @@ pub struct Pending<T> {
     secrets: Vec<Secret>,
     leaves: Option<String>,
     cancel: Option<CancelOnDrop>,
+    /// What began it, where this client did.
+    begun_by: Option<(Method, Uri)>,
     /// When the server accepted it, or was found at it.
     accepted: Instant,
 }
@@ -424,6 +428,7 @@ impl<T: Send + 'static> Pending<T> {
             secrets: Vec::new(),
             leaves: None,
             cancel: None,
+            begun_by: None,
             accepted: Instant::now(),
         }
     }
@@ -522,7 +527,7 @@ impl<T: Send + 'static> Pending<T> {
     /// [`OperationFailed`](crate::ErrorKind::OperationFailed), [`Cancelled`](crate::ErrorKind::Cancelled),
     /// [`Timeout`](crate::ErrorKind::Timeout) with phase `Wait`, [`Interrupted`](crate::ErrorKind::Interrupted).
     pub async fn wait(self) -> Result<T, Error> {
-        let Self { client, state, finish, watch, secrets, leaves, mut cancel, .. } = self;
+        let Self { client, state, finish, watch, secrets, leaves, mut cancel, begun_by, .. } = self;
         let done = match state {
             State::Done(answer) => Done::AtOnce(answer),
             State::Running(operation) => {
@@ -531,7 +536,14 @@ impl<T: Send + 'static> Pending<T> {
                 if let Some(cancel) = &mut cancel {
                     cancel.note(&ended);
                 }
-                let told = |error: Error| doubt::in_doubt(error, leaves.as_deref());
+                let told = |error: Error| {
+                    let error = doubt::in_doubt(error, leaves.as_deref());
+                    match &begun_by {
+                        // That of looking at the operation says less than what the operation is about.
+                        Some((method, uri)) => error.with_request(method, uri),
+                        None => error,
+                    }
+                };
                 Done::Operation(Box::new(ended.map_err(told)?))
             }
         };

@@ -116,9 +116,9 @@ fn failed(id: &str, code: u16, text: &str) -> Error {
 fn sight(error: Error, id: &str) -> Error {
     let error = error.with_operation(id);
     if error.kind() == ErrorKind::NotFound {
-        return error
-            .with_kind(ErrorKind::Interrupted)
-            .with_note("the server has forgotten the operation, look at the object to see how it ended");
+        return error.with_kind(ErrorKind::Interrupted).with_note(
+            "the server knows no such operation, or no longer; look at the object to see how it ended",
+        );
     }
     error
 }

@@ -70,9 +70,9 @@ pub(crate) fn compresses(algorithm: &str) -> Result<bool, Failure> {
     match algorithm {
         "" | "gzip" => Ok(true),
         "none" => Ok(false),
-        other => {
-            Err(Failure::internal(format!("Backup create: the emulator does not compress by {other:?}")))
-        }
+        other => Err(Failure::internal(format!(
+            "Backup create: the emulator does not compress by {other:?}, only by \"gzip\" or \"none\""
+        ))),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     personality::{Behaviour, Extensions},
     state::Database,
     store::Store,
+    turns::Turns,
 };
 
 /// The member that a server alone is.
@@ -26,6 +27,7 @@ pub(crate) struct Core {
     pub(crate) events: Arc<Events>,
     pub(crate) operations: Operations,
     pub(crate) faults: Faults,
+    pub(crate) turns: Turns,
     /// How long a connection may wait for a request.
     pub(crate) idle_timeout: Duration,
     /// Names of the drivers that pools may have.

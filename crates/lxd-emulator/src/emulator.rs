@@ -20,6 +20,7 @@ use crate::{
     personality::Extensions,
     state::{BucketKey, DEFAULT, Database, Profile, Project, VolumeKey, VolumeKind},
     store::Store,
+    turns::Turns,
 };
 
 /// As LXD and Incus have it.
@@ -243,6 +244,7 @@ impl EmulatorBuilder {
             events,
             operations,
             faults: Faults::default(),
+            turns: Turns::default(),
             idle_timeout: self.idle_timeout,
             drivers,
             maintained: crate::maintenance::Last::default(),

@@ -65,6 +65,7 @@ mod store;
 #[cfg(feature = "tls")]
 mod tls;
 mod trust;
+mod turns;
 mod upgrade;
 mod volume_view;
 

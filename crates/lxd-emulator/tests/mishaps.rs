@@ -127,3 +127,44 @@ async fn schedules_that_never_come_cost_nothing() {
         assert_eq!(asked.await.expect("an answer").status, 200);
     }
 }
+
+/// Each of two things at once is done as a whole or not at all, and what is left fits together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_happens_at_once_to_one_volume_happens_one_after_the_other() {
+    let renamed = "/1.0/storage-pools/p/volumes/custom/w";
+    for personality in Personality::ALL {
+        for other in ["rename", "drop the snapshot", "pack"] {
+            let emulator = with_volume(personality).await;
+            let folder = |name| emulator.content("p", "default", name);
+            for file in 0..200 {
+                fs::write(folder("v").join(format!("f{file}")), "1").unwrap();
+            }
+            done(&emulator, "POST", &format!("{VOLUME}/snapshots"), r#"{"name":"full"}"#).await;
+            let restored = ended(&emulator, "PUT", VOLUME, r#"{"restore":"full"}"#);
+            let (snapshot, backups) = (format!("{VOLUME}/snapshots/full"), format!("{VOLUME}/backups"));
+            match other {
+                "rename" => {
+                    let (_, moved) =
+                        tokio::join!(restored, ended(&emulator, "POST", VOLUME, r#"{"name":"w"}"#));
+                    moved.unwrap();
+                    assert_eq!(fs::read_dir(folder("w")).unwrap().count(), 201, "{personality:?}");
+                    assert!(!folder("v").exists(), "{personality:?}");
+                    assert_eq!(send(&emulator, "GET", renamed, "").await.status, 200);
+                }
+                "pack" => {
+                    for file in 0..200 {
+                        fs::write(folder("v").join(format!("g{file}")), vec![7; 20_000]).unwrap();
+                    }
+                    let pack = ended(&emulator, "POST", &backups, r#"{"name":"c"}"#);
+                    let (packed, restored) = tokio::join!(pack, restored);
+                    assert_eq!((restored, packed), (Ok(()), Ok(())), "{personality:?}");
+                }
+                _ => {
+                    let (_, dropped) = tokio::join!(restored, ended(&emulator, "DELETE", &snapshot, ""));
+                    dropped.unwrap();
+                    assert_eq!(fs::read_dir(folder("v")).unwrap().count(), 201, "{personality:?}");
+                }
+            }
+        }
+    }
+}

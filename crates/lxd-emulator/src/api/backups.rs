@@ -162,6 +162,7 @@ async fn make(
         let known = database.volumes.get_mut(&key).ok_or_else(scope::no_volume)?;
         add(&mut known.backups, backup, &key.name)
     })?;
+    let _turn = core.turns.read(&key).await;
     let file = core.content.backups(&key).join(crate::content::component(&name));
     let packed = async {
         if volume.content_type == ContentType::Iso {

@@ -101,6 +101,7 @@ pub(crate) async fn post(
     let operation = core.operations.start(plan, |_| {
         let core = Arc::clone(&core);
         async move {
+            let _turn = core.turns.write(&key).await;
             change_name(&core, &key, &from, &to)?;
             let source = names::snapshot_source(&core, &key, &from, false);
             let context = serde_json::json!({"old_name": from});
@@ -152,6 +153,7 @@ pub(crate) fn delete(call: &Call, pool: &str, kind: &str, name: &str, short: &st
     let operation = core.operations.start(plan, |_| {
         let core = Arc::clone(&core);
         async move {
+            let _turn = core.turns.write(&key).await;
             remove(&core, &key, &short).await?;
             let source = names::snapshot_source(&core, &key, &short, false);
             core.happened(&key.project, "storage-volume-snapshot-deleted", source, None, requestor);

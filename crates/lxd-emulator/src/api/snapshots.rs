@@ -138,6 +138,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
             if is_image {
                 return Err(Failure::internal("Volume of content type \"iso\" does not support snapshots"));
             }
+            let _turn = core.turns.write(&key).await;
             take(&core, &key, snapshot).await?;
             let source = names::snapshot_source(&core, &key, &short, false);
             let context = serde_json::json!({"type": key.kind.name()});

@@ -41,6 +41,7 @@ pub(crate) async fn put(call: Call, pool: &str, kind: &str, name: &str) -> Resul
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
         if !restore.is_empty() && kind == VolumeKind::Custom {
+            let _turn = core.turns.write(&key).await;
             snapshot_change::restore(&core, &key, &restore).await?;
             let source = names::event_source(&core, &key);
             let context = serde_json::json!({"snapshot": restore});
@@ -188,6 +189,7 @@ pub(crate) async fn delete(call: Call, pool: &str, kind: &str, name: &str) -> Re
     );
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
+        let _turn = core.turns.write(&key).await;
         forget(&core, &key).await?;
         core.happened(
             &key.project,

@@ -125,7 +125,10 @@ pub(crate) fn copy(call: &Call, key: VolumeKey, wanted: Wanted, fields: &Fields)
     let operation = core.operations.start(plan, |_| {
         let core = Arc::clone(&core);
         async move {
-            let found = core.store.read(|database| look_up(database, &source, there))?;
+            let look = || core.store.read(|database| look_up(database, &source, there));
+            let _turns = core.turns.read_and_write(&look()?.key, &key).await;
+            // It may have changed while others had their turn.
+            let found = look()?;
             if there {
                 refresh(&core, &found, &key, &source).await?;
             } else {

@@ -112,6 +112,7 @@ async fn renaming(call: &Call, key: VolumeKey, to: VolumeKey) -> Result<Reply, F
     }
     let requestor = call.requestor();
     call.change(asynchronous, plan, async move {
+        let _turns = core.turns.write_both(&key, &to).await;
         rename(&core, &key, &to).await?;
         let context = serde_json::json!({"old_name": key.name});
         let source = names::event_source(&core, &to);
@@ -156,6 +157,7 @@ fn relocation(call: &Call, key: VolumeKey, to: VolumeKey) -> Result<Reply, Failu
         let core = Arc::clone(&core);
         async move {
             core.store.read(|database| project_is_there(database, &to))?;
+            let _turns = core.turns.write_both(&key, &to).await;
             move_by_copy(&core, &key, &to).await?;
             core.store.change(|database| {
                 devices::follow(database, &key, &to);

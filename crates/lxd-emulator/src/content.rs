@@ -154,12 +154,24 @@ impl Content {
     }
 }
 
-/// A name as a part of a path. The two that lead elsewhere are written otherwise; slashes no name has.
+/// A name as a part of a path. What leads elsewhere is written otherwise, and so is what would look like that then: no
+/// two names become one.
 pub(crate) fn component(name: &str) -> String {
     match name {
-        "." | ".." => name.replace('.', "%2E"),
-        _ => name.replace('/', "%2F"),
+        "." | ".." => return name.replace('.', "%2E"),
+        _ if !name.contains(['/', '%']) => return name.to_owned(),
+        _ => {}
     }
+    let mut written = String::with_capacity(name.len() + 2);
+    for (at, letter) in name.char_indices() {
+        let rest = name.get(at..).unwrap_or_default();
+        match letter {
+            '/' => written.push_str("%2F"),
+            '%' if ["%25", "%2E", "%2F"].iter().any(|code| rest.starts_with(code)) => written.push_str("%25"),
+            other => written.push(other),
+        }
+    }
+    written
 }
 
 /// What the servers call a volume among themselves: instance and image volumes of the project `default` bear no prefix.
@@ -321,6 +333,24 @@ mod tests {
         replace(&to, &to).unwrap();
         assert!(to.join("new").is_file());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn no_two_names_are_one_component() {
+        let pieces = ["", ".", "..", "/", "%", "2E", "2F", "25", "%2E", "%2F", "%25", "a"];
+        let mut seen = std::collections::BTreeMap::new();
+        for first in pieces {
+            for second in pieces {
+                for third in pieces {
+                    let name = format!("{first}{second}{third}");
+                    let other = seen.insert(component(&name), name.clone());
+                    assert!(other.as_ref().is_none_or(|other| *other == name), "{other:?} and {name:?}");
+                }
+            }
+        }
+        for ordinary in ["a", "a.b", "...", "50%", "a%20b", "\u{e9}%", "a b"] {
+            assert_eq!(component(ordinary), ordinary);
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Arrival {
         let place = key.clone();
         blocking(core, move || {
             unpack(&path, &staging)?;
-            archive::settle(&staging, "backup/volume", &into.content.volume(&place))?;
+            archive::settle(&staging, "backup/volume", &into.folder(&place))?;
             for name in &names {
                 let folder = into.content.snapshot(&place, name);
                 archive::settle(&staging, &format!("backup/volume-snapshots/{name}"), &folder)?;

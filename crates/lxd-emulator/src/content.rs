@@ -11,6 +11,9 @@ use crate::state::{BucketKey, ContentType, VolumeKey, VolumeKind};
 /// The file that a block or ISO volume is, inside its folder.
 pub(crate) const DISK: &str = "root.img";
 
+/// What the folders of ISO volumes end with.
+const ISO: &str = ".iso";
+
 #[derive(Debug)]
 pub(crate) struct Content {
     root: PathBuf,
@@ -42,20 +45,16 @@ impl Content {
         self.member(member).join("storage-pools").join(component(pool))
     }
 
-    /// The folder of a volume, which bears a suffix where it holds an ISO image.
-    pub(crate) fn volume(&self, key: &VolumeKey) -> PathBuf {
-        let image = self.image(key);
-        if image.is_dir() { image } else { self.files(key) }
-    }
-
-    fn files(&self, key: &VolumeKey) -> PathBuf {
-        self.pool(&key.pool, &key.member).join(plural(key.kind)).join(component(&internal_name(key)))
-    }
-
-    fn image(&self, key: &VolumeKey) -> PathBuf {
-        let mut folder = self.files(key).into_os_string();
-        folder.push(".iso");
-        folder.into()
+    /// The folder of a volume, which bears a suffix where it holds an ISO image. What else is called like that is
+    /// written otherwise: both may be there at once.
+    pub(crate) fn volume(&self, key: &VolumeKey, content_type: ContentType) -> PathBuf {
+        let name = component(&internal_name(key));
+        let name = match (content_type, name.strip_suffix(ISO)) {
+            (ContentType::Iso, _) => name + ISO,
+            (_, Some(stem)) => format!("{stem}%2Eiso"),
+            (_, None) => name,
+        };
+        self.pool(&key.pool, &key.member).join(plural(key.kind)).join(name)
     }
 
     /// The folder of a snapshot.
@@ -102,7 +101,7 @@ impl Content {
 
     /// Makes a volume's folder; a disk of so many bytes in it where it is one.
     pub(crate) fn create(&self, key: &VolumeKey, content_type: ContentType, size: u64) -> io::Result<()> {
-        let folder = if content_type == ContentType::Iso { self.image(key) } else { self.files(key) };
+        let folder = self.volume(key, content_type);
         fs::create_dir_all(&folder)?;
         match content_type {
             ContentType::Filesystem => Ok(()),
@@ -112,22 +111,26 @@ impl Content {
 
     /// Makes a disk larger.
     pub(crate) fn grow(&self, key: &VolumeKey, size: u64) -> io::Result<()> {
-        resize(&self.volume(key).join(DISK), size)
+        resize(&self.volume(key, ContentType::Block).join(DISK), size)
     }
 
     /// Removes a volume with its snapshots and backups.
-    pub(crate) fn remove(&self, key: &VolumeKey) -> io::Result<()> {
-        for folder in [self.backups(key), self.snapshots(key), self.volume(key)] {
+    pub(crate) fn remove(&self, key: &VolumeKey, content_type: ContentType) -> io::Result<()> {
+        for folder in [self.backups(key), self.snapshots(key), self.volume(key, content_type)] {
             remove(&folder)?;
         }
         Ok(())
     }
 
     /// Gives a volume another name, pool or project by moving what it is made of.
-    pub(crate) fn rename(&self, from: &VolumeKey, to: &VolumeKey) -> io::Result<()> {
+    pub(crate) fn rename(
+        &self,
+        from: &VolumeKey,
+        to: &VolumeKey,
+        content_type: ContentType,
+    ) -> io::Result<()> {
         let pairs = [
-            (self.files(from), self.files(to)),
-            (self.image(from), self.image(to)),
+            (self.volume(from, content_type), self.volume(to, content_type)),
             (self.snapshots(from), self.snapshots(to)),
             (self.backups(from), self.backups(to)),
         ];
@@ -308,7 +311,8 @@ mod tests {
             name: "../..".to_owned(),
             member: "none".to_owned(),
         };
-        let folders = [content.volume(&key), content.snapshot(&key, ".."), content.backups(&key)];
+        let folders =
+            [content.volume(&key, ContentType::Block), content.snapshot(&key, ".."), content.backups(&key)];
         for folder in folders {
             assert!(
                 folder.components().all(|part| !matches!(part, std::path::Component::ParentDir)),

@@ -1,6 +1,6 @@
 //! What all requests to one emulator share.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     clock::Clock,
@@ -9,7 +9,7 @@ use crate::{
     faults::Faults,
     operations::Operations,
     personality::{Behaviour, Extensions},
-    state::Database,
+    state::{ContentType, Database, VolumeKey},
     store::Store,
     turns::Turns,
 };
@@ -63,6 +63,12 @@ impl Core {
         return self.certificate.fingerprint();
         #[cfg(not(feature = "tls"))]
         return String::new();
+    }
+
+    /// The folder of a volume as the database knows it.
+    pub(crate) fn folder(&self, key: &VolumeKey) -> PathBuf {
+        let known = self.store.read(|database| database.volumes.get(key).map(|volume| volume.content_type));
+        self.content.volume(key, known.unwrap_or(ContentType::Filesystem))
     }
 
     /// The name that a server has in texts.

@@ -110,7 +110,7 @@ impl Emulator {
             found.map_or_else(|| self.core.here(database), |key| key.member.clone())
         };
         let member = self.core.store.read(find);
-        self.core.content.volume(&VolumeKey {
+        self.core.folder(&VolumeKey {
             pool: pool.to_owned(),
             project: project.to_owned(),
             kind: VolumeKind::Custom,

@@ -251,3 +251,28 @@ async fn projects_have_volumes_of_their_own_or_those_of_the_default_one() {
     let both = [Value::from(VOLUME), format!("{VOLUME}?project=blue").into()];
     assert_eq!(list("?all-projects=true").await.as_array().unwrap().as_slice(), both);
 }
+
+#[tokio::test]
+async fn an_iso_and_a_volume_that_is_called_like_its_folder_are_two() {
+    let emulator = with_volume(Personality::Incus6).await;
+    let upload =
+        [("content-type", "application/octet-stream"), ("x-incus-type", "iso"), ("x-incus-name", "a")];
+    let made = send(&emulator, "POST", "/1.0/storage-pools/p/volumes/custom", r#"{"name":"a.iso"}"#).await;
+    assert_eq!(made.status, 200);
+    let answer = send_with(&emulator, "POST", "/1.0/storage-pools/p/volumes/custom", "image", &upload).await;
+    let id = answer.metadata()["id"].as_str().unwrap().to_owned();
+    send(&emulator, "GET", &format!("/1.0/operations/{id}/wait?timeout=10"), "").await;
+    let (files, image) = (emulator.content("p", "default", "a.iso"), emulator.content("p", "default", "a"));
+    assert!(files != image && image.ends_with("default_a.iso"), "{image:?}");
+    std::fs::write(files.join("letter"), "words").unwrap();
+    for name in ["b.iso", "c"] {
+        let old = if name == "c" { "b.iso" } else { "a.iso" };
+        let path = format!("/1.0/storage-pools/p/volumes/custom/{old}");
+        send(&emulator, "POST", &path, &json!({"name": name}).to_string()).await;
+    }
+    assert_eq!(std::fs::read(image.join("root.img")).unwrap(), b"image");
+    send(&emulator, "DELETE", "/1.0/storage-pools/p/volumes/custom/a", "").await;
+    assert!(!image.exists());
+    let letter = emulator.content("p", "default", "c").join("letter");
+    assert_eq!(std::fs::read_to_string(letter).unwrap(), "words");
+}

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) async fn unpack(core: &Arc<Core>, fingerprint: &str, instance: &VolumeKey) -> Result<(), Failure> {
     let driver =
         core.store.read(|database| scope::pool(database, &instance.pool).map(|pool| pool.driver.clone()))?;
-    let target = core.content.volume(instance);
+    let target = core.folder(instance);
     if driver == "dir" {
         return unpack_into(core, fingerprint, target).await;
     }
@@ -31,7 +31,7 @@ pub(crate) async fn unpack(core: &Arc<Core>, fingerprint: &str, instance: &Volum
         let _alone = core.unpacking.lock().await;
         ensure(core, &key).await?;
     }
-    let source = core.content.volume(&key);
+    let source = core.content.volume(&key, ContentType::Filesystem);
     blocking(core, move || content::replace(&source, &target).map_err(Failure::from)).await
 }
 
@@ -48,7 +48,7 @@ async fn ensure(core: &Arc<Core>, key: &VolumeKey) -> Result<(), Failure> {
     match insert(core, key, volume).await {
         Err(failure) if failure.code == exists().code && failure.text == exists().text => Ok(()),
         Err(failure) => Err(failure),
-        Ok(()) => unpack_into(core, &key.name, core.content.volume(key)).await,
+        Ok(()) => unpack_into(core, &key.name, core.content.volume(key, ContentType::Filesystem)).await,
     }
 }
 

@@ -200,7 +200,7 @@ fn fill(call: &Call, key: VolumeKey, upload: Arrival, content_type: ContentType)
         };
         insert(&working, &key, volume).await?;
         let (path, staging, folder) =
-            (upload.path().to_owned(), upload.staging(), working.content.volume(&key));
+            (upload.path().to_owned(), upload.staging(), working.content.volume(&key, content_type));
         let filled = blocking(&working, move || {
             if content_type == ContentType::Iso {
                 return std::fs::rename(path, folder.join(crate::content::DISK));

@@ -184,6 +184,6 @@ pub(crate) async fn restore(core: &Arc<Core>, key: &VolumeKey, short: &str) -> R
         let volume = database.volumes.get(key).ok_or_else(scope::no_volume)?;
         find(volume, short).map_err(|_| Failure::internal("Snapshot not found")).map(drop)
     })?;
-    let (from, to) = (core.content.snapshot(key, short), core.content.volume(key));
+    let (from, to) = (core.content.snapshot(key, short), core.folder(key));
     blocking(core, move || crate::content::replace(&from, &to).map_err(Failure::from)).await
 }

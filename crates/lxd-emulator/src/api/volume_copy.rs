@@ -197,9 +197,9 @@ pub(crate) async fn transfer(
     }
     let from = match &found.snapshot {
         Some(short) => core.content.snapshot(&found.key, short),
-        None => core.content.volume(&found.key),
+        None => core.content.volume(&found.key, found.volume.content_type),
     };
-    let to = core.content.volume(key);
+    let to = core.folder(key);
     throttle(core, &found.key, key, &from).await?;
     blocking(core, move || content::replace(&from, &to).map_err(Failure::from)).await
 }

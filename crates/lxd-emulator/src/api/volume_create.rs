@@ -218,7 +218,7 @@ pub(crate) async fn insert(core: &Arc<Core>, key: &VolumeKey, volume: Volume) ->
         made.map_err(|error| match error.kind() {
             // What Go cannot look at it takes for something that is there.
             std::io::ErrorKind::InvalidFilename => {
-                let folder = making.content.volume(&wanted);
+                let folder = making.content.volume(&wanted, content_type);
                 Failure::internal(format!("Volume path \"{}\" already exists", folder.display()))
             }
             _ => Failure::from(error),

@@ -130,14 +130,16 @@ async fn rename(core: &Arc<Core>, from: &VolumeKey, to: &VolumeKey) -> Result<()
                 return Err(exists());
             }
             let volume = database.volumes.remove(from).ok_or_else(scope::no_volume)?;
+            let content_type = volume.content_type;
             database.volumes.insert(to.clone(), volume);
             devices::follow(database, from, to);
-            Ok(())
+            Ok(content_type)
         })
     };
-    swap(core, from, to)?;
+    let content_type = swap(core, from, to)?;
     let (moving, old, new) = (Arc::clone(core), from.clone(), to.clone());
-    let moved = blocking(core, move || moving.content.rename(&old, &new).map_err(Failure::from)).await;
+    let moving = move || moving.content.rename(&old, &new, content_type).map_err(Failure::from);
+    let moved = blocking(core, moving).await;
     if moved.is_err() {
         swap(core, to, from)?;
     }

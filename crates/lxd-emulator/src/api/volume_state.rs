@@ -80,7 +80,7 @@ fn usage(
         };
     }
     // An empty subvolume takes a block.
-    let used = core.content.usage(&core.content.volume(key)) + if disk { 0 } else { 16 << 10 };
+    let used = core.content.usage(&core.content.volume(key, content_type)) + if disk { 0 } else { 16 << 10 };
     let total = (core.has("storage_volume_state_total") && size > 0).then_some(size);
     let always = core.has("storage_volatile_uuid");
     Ok(Some(Usage { used: (used > 0 || always).then_some(used), total: total.or(always.then_some(0)) }))

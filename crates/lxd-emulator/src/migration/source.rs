@@ -68,7 +68,7 @@ impl Sending {
             .collect();
         let main = match &self.snapshot {
             Some(short) => core.content.snapshot(&self.key, short),
-            None => core.content.volume(&self.key),
+            None => core.content.volume(&self.key, volume.content_type),
         };
         parts.push((main, "backup/volume".to_owned()));
         let file = Arrival::new(core).await?;

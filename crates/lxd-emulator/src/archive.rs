@@ -21,6 +21,14 @@ use crate::{
 /// Where the index is.
 const INDEX: &str = "backup/index.yaml";
 
+/// Where the content of the volume is, but for the suffix of disks.
+pub(crate) const VOLUME: &str = "backup/volume";
+
+/// Where the content of a snapshot is.
+pub(crate) fn snapshot_place(name: &str) -> String {
+    format!("backup/volume-snapshots/{}", content::component(name))
+}
+
 /// A folder of content, and its place in the archive.
 pub(crate) type Part = (PathBuf, String);
 
@@ -224,15 +232,31 @@ pub(crate) fn unpack(path: &Path, staging: &Path) -> Result<(), Unreadable> {
     Ok(archive.unpack(staging)?)
 }
 
-/// Moves what was unpacked to its place: a folder of files, or a disk. A new folder is never away meanwhile.
+/// What is at a place of an unpacked archive, if anything is. The archive's own links are never followed: they may lead
+/// anywhere on this machine.
+fn unpacked(staging: &Path, place: &str) -> io::Result<Option<(PathBuf, fs::Metadata)>> {
+    let mut path = staging.to_owned();
+    let mut data = fs::symlink_metadata(&path)?;
+    for part in Path::new(place) {
+        path.push(part);
+        data = match fs::symlink_metadata(&path) {
+            Ok(data) => data,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if data.is_symlink() {
+            return Err(io::Error::other(format!("Backup has a symbolic link on the way to {place:?}")));
+        }
+    }
+    Ok(Some((path, data)))
+}
+
+/// Moves a folder of files that was unpacked to its place. A new folder is never away meanwhile.
 pub(crate) fn settle(staging: &Path, place: &str, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let (files, disk) = (staging.join(place), staging.join(format!("{place}.img")));
-    if disk.is_file() {
-        return fs::rename(disk, folder.join(DISK));
-    }
-    if !files.is_dir() {
-        return Ok(());
+    let Some((files, data)) = unpacked(staging, place)? else { return Ok(()) };
+    if !data.is_dir() {
+        return Err(io::Error::other(format!("Backup has no folder at {place:?}")));
     }
     match fs::rename(&files, folder) {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
@@ -240,5 +264,15 @@ pub(crate) fn settle(staging: &Path, place: &str, folder: &Path) -> io::Result<(
             fs::rename(files, folder)
         }
         settled => settled,
+    }
+}
+
+/// Moves a disk that was unpacked to its place.
+pub(crate) fn settle_disk(staging: &Path, place: &str, folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let place = format!("{place}.img");
+    match unpacked(staging, &place)? {
+        Some((disk, data)) if data.is_file() => fs::rename(disk, folder.join(DISK)),
+        _ => Err(io::Error::other(format!("Could not find {place:?}"))),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     core::{Core, blocking},
     failure::Failure,
     scope,
-    state::{Snapshot, VolumeKey},
+    state::{ContentType, Snapshot, VolumeKey},
 };
 
 /// A file that is removed when nobody needs it any longer.
@@ -52,12 +52,19 @@ impl Arrival {
         let (path, staging, into) = (self.0.clone(), self.staging(), Arc::clone(core));
         let names: Vec<String> = snapshots.iter().map(|one| one.name.clone()).collect();
         let place = key.clone();
+        let content_type = core.store.read(|database| {
+            let volume = database.volumes.get(key).ok_or_else(scope::no_volume)?;
+            Ok::<_, Failure>(volume.content_type)
+        })?;
+        let disk = content_type != ContentType::Filesystem;
+        let folder = core.content.volume(key, content_type);
         blocking(core, move || {
             unpack(&path, &staging)?;
-            archive::settle(&staging, "backup/volume", &into.folder(&place))?;
+            let settle = if disk { archive::settle_disk } else { archive::settle };
+            settle(&staging, archive::VOLUME, &folder)?;
             for name in &names {
                 let folder = into.content.snapshot(&place, name);
-                archive::settle(&staging, &format!("backup/volume-snapshots/{name}"), &folder)?;
+                settle(&staging, &archive::snapshot_place(name), &folder)?;
             }
             Ok::<(), io::Error>(())
         })

@@ -200,6 +200,10 @@ pub(crate) fn plural(kind: VolumeKind) -> &'static str {
 }
 
 fn resize(disk: &Path, size: u64) -> io::Result<()> {
+    // A link would lead to a file of the machine.
+    if fs::symlink_metadata(disk).is_ok_and(|data| !data.is_file()) {
+        return Err(io::Error::other(format!("{} is no regular file", disk.display())));
+    }
     File::options().create(true).truncate(false).write(true).open(disk)?.set_len(size)
 }
 
@@ -320,6 +324,17 @@ mod tests {
             );
             assert!(folder.starts_with("/root") && folder.components().count() > 4, "{folder:?}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_disk_that_is_a_link_is_not_resized() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, disk) = (folder.path().join("victim"), folder.path().join(DISK));
+        fs::write(&victim, "data").unwrap();
+        std::os::unix::fs::symlink(&victim, &disk).unwrap();
+        resize(&disk, 1 << 20).unwrap_err();
+        assert_eq!(fs::read(&victim).unwrap(), b"data");
     }
 
     #[test]

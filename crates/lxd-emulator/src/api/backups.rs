@@ -154,9 +154,9 @@ async fn make(
 ) -> Result<(), Failure> {
     let kept: &[_] = if backup.volume_only { &[] } else { &volume.snapshots };
     let index = Index::new(&key, &volume, kept, driver);
-    let place = |one: &str| (core.content.snapshot(&key, one), format!("backup/volume-snapshots/{one}"));
+    let place = |one: &str| (core.content.snapshot(&key, one), archive::snapshot_place(one));
     let mut parts: Vec<archive::Part> = kept.iter().map(|one| place(&one.name)).collect();
-    parts.push((core.content.volume(&key, volume.content_type), "backup/volume".to_owned()));
+    parts.push((core.content.volume(&key, volume.content_type), archive::VOLUME.to_owned()));
     let (name, algorithm) = (backup.name.clone(), backup.compression_algorithm.clone());
     core.store.change(|database| {
         let known = database.volumes.get_mut(&key).ok_or_else(scope::no_volume)?;

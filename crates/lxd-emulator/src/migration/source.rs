@@ -63,14 +63,14 @@ impl Sending {
             .iter()
             .map(|one| {
                 let folder = core.content.snapshot(&self.key, &one.name);
-                (folder, format!("backup/volume-snapshots/{}", one.name))
+                (folder, archive::snapshot_place(&one.name))
             })
             .collect();
         let main = match &self.snapshot {
             Some(short) => core.content.snapshot(&self.key, short),
             None => core.content.volume(&self.key, volume.content_type),
         };
-        parts.push((main, "backup/volume".to_owned()));
+        parts.push((main, archive::VOLUME.to_owned()));
         let file = Arrival::new(core).await?;
         let index = Index::new(&self.key, &volume, &[], &driver);
         let (path, disk) = (file.path().to_owned(), volume.content_type != ContentType::Filesystem);

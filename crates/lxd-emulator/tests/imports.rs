@@ -1,0 +1,193 @@
+//! Backups that nobody made by the rules: what is uploaded leads nowhere, loses nothing, and is taken whole or not at all.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::{fs, path::Path};
+
+use lxd_emulator::{Emulator, Personality};
+use lxd_transport::{Body, Transport, http::Request};
+use serde_json::{Value, json};
+use support::{done, send};
+use tar::{Builder, EntryType, Header};
+
+const VOLUMES: &str = "/1.0/storage-pools/p/volumes/custom";
+const BUCKETS: &str = "/1.0/storage-pools/p/buckets";
+
+async fn with_pool(personality: Personality) -> Emulator {
+    let emulator = Emulator::new(personality).unwrap();
+    done(&emulator, "POST", "/1.0/storage-pools", r#"{"name":"p","driver":"dir"}"#).await;
+    emulator
+}
+
+/// An archive, entry by entry.
+struct Packed(Builder<Vec<u8>>);
+
+impl Packed {
+    fn new() -> Self {
+        Self(Builder::new(Vec::new()))
+    }
+
+    fn entry(mut self, kind: EntryType, path: &str, content: &[u8], link: &str) -> Self {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o755);
+        header.set_size(content.len() as u64);
+        if !link.is_empty() {
+            header.set_link_name(link).unwrap();
+        }
+        self.0.append_data(&mut header, path, content).unwrap();
+        self
+    }
+
+    fn file(self, path: &str, content: &str) -> Self {
+        self.entry(EntryType::Regular, path, content.as_bytes(), "")
+    }
+
+    fn folder(self, path: &str) -> Self {
+        self.entry(EntryType::Directory, path, b"", "")
+    }
+
+    fn link(self, path: &str, to: &Path) -> Self {
+        self.entry(EntryType::Symlink, path, b"", to.to_str().unwrap())
+    }
+
+    /// A backup of a volume with such snapshots.
+    fn of(content_type: &str, config: &Value, snapshots: &[&str]) -> Self {
+        let shots: Vec<Value> = snapshots.iter().map(|name| json!({"name": name, "config": {}})).collect();
+        let volume = json!({"name": "v", "content_type": content_type, "config": config});
+        let index = json!({
+            "name": "v", "backend": "dir", "pool": "p", "type": "custom", "snapshots": snapshots,
+            "config": {"volume": volume, "volume_snapshots": shots},
+        });
+        Self::new().file("backup/index.yaml", &index.to_string())
+    }
+
+    /// A backup of a bucket.
+    fn of_bucket(name: &str, config: &Value) -> Self {
+        let index = json!({
+            "name": name, "backend": "dir", "pool": "p", "type": "bucket",
+            "config": {"bucket": {"name": name, "config": config}, "bucket_keys": []},
+        });
+        Self::new().file("backup/index.yaml", &index.to_string())
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        self.0.into_inner().unwrap()
+    }
+}
+
+/// Uploads an archive. Says what went wrong, if anything did, wherever the server says it.
+async fn upload(emulator: &Emulator, path: &str, headers: &[(&str, &str)], bytes: Vec<u8>) -> Option<String> {
+    let mut request = Request::builder().method("POST").uri(path);
+    for brand in ["lxd", "incus"] {
+        for (name, value) in headers {
+            request = request.header(format!("x-{brand}-{name}"), *value);
+        }
+    }
+    request = request.header("content-type", "application/octet-stream");
+    let answer = emulator.transport().send(request.body(Body::from(bytes)).unwrap()).await.unwrap();
+    let body = answer.into_body().collect(1 << 20).await.unwrap();
+    let mut body: Value = serde_json::from_slice(&body).unwrap();
+    if let Some(operation) = body["operation"].as_str().filter(|operation| !operation.is_empty()) {
+        let path = format!("{}/wait?timeout=10", operation.split('?').next().unwrap());
+        body = send(emulator, "GET", &path, "").await.json();
+    }
+    let texts = [&body["error"], &body["metadata"]["err"]];
+    texts.iter().filter_map(|text| text.as_str()).find(|text| !text.is_empty()).map(str::to_owned)
+}
+
+async fn import(emulator: &Emulator, name: &str, bytes: Vec<u8>) -> Option<String> {
+    upload(emulator, VOLUMES, &[("name", name)], bytes).await
+}
+
+/// The same of what must be refused and leave nothing.
+async fn refused(emulator: &Emulator, bytes: Vec<u8>) -> String {
+    let why = import(emulator, "v", bytes).await.expect("it was taken");
+    assert_eq!(send(emulator, "GET", &format!("{VOLUMES}/v"), "").await.status, 404);
+    let pool = emulator.folder().join("storage-pools/p");
+    for folder in [pool.join("custom/default_v"), pool.join("custom-snapshots/default_v")] {
+        assert!(!folder.exists(), "{folder:?} after {why}");
+    }
+    assert!(fs::read_dir(emulator.folder().join("uploads")).unwrap().next().is_none());
+    why
+}
+
+#[tokio::test]
+async fn no_link_of_an_archive_leads_out_of_it() {
+    let host = tempfile::tempdir().unwrap();
+    let secret = host.path().join("victim/secret");
+    fs::create_dir(host.path().join("victim")).unwrap();
+    fs::write(&secret, "secret").unwrap();
+    fs::write(host.path().join("victim.img"), "secret").unwrap();
+    for personality in Personality::ALL {
+        let emulator = with_pool(personality).await;
+        let files = || Packed::of("filesystem", &json!({}), &["victim"]);
+        let disks = || Packed::of("block", &json!({}), &["victim"]);
+        let archives = [
+            files().link("backup/volume", &host.path().join("victim")),
+            files().folder("backup/volume").link("backup/volume-snapshots", host.path()),
+            files()
+                .folder("backup/volume")
+                .link("backup/volume-snapshots/victim", &host.path().join("victim")),
+            disks().link("backup/volume.img", &secret),
+            disks().file("backup/volume.img", "disk").link("backup/volume-snapshots", host.path()),
+            disks().file("backup/volume.img", "disk").link("backup/volume-snapshots/victim.img", &secret),
+            disks().folder("backup/volume.img"),
+        ];
+        for archive in archives {
+            let why = refused(&emulator, archive.bytes()).await;
+            assert!(why.contains("backup/volume"), "{why}");
+            assert_eq!(fs::read(&secret).unwrap(), b"secret", "{why}");
+            assert!(host.path().join("victim.img").is_file());
+        }
+        // The links that are a volume's own content are kept as they are.
+        let archive = files().folder("backup/volume").link("backup/volume/link", &secret);
+        assert_eq!(import(&emulator, "links", archive.bytes()).await, None);
+        assert_eq!(fs::read_link(emulator.content("p", "default", "links").join("link")).unwrap(), secret);
+        fs::remove_file(emulator.content("p", "default", "links").join("link")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn only_disks_are_images() {
+    let emulator = with_pool(Personality::LxdNew).await;
+    let archive = || Packed::new().file(".img", "image").file("precious", "words");
+    let headers = [("name", "files"), ("type", "tar")];
+    assert_eq!(upload(&emulator, VOLUMES, &headers, archive().bytes()).await, None);
+    let folder = emulator.content("p", "default", "files");
+    assert_eq!(fs::read(folder.join("precious")).unwrap(), b"words");
+    assert_eq!(fs::read(folder.join(".img")).unwrap(), b"image");
+
+    let archive = Packed::of("filesystem", &json!({}), &[]);
+    let archive = archive.file("backup/volume.img", "image").file("backup/volume/precious", "words");
+    assert_eq!(import(&emulator, "more", archive.bytes()).await, None);
+    assert_eq!(fs::read(emulator.content("p", "default", "more").join("precious")).unwrap(), b"words");
+
+    let emulator = with_pool(Personality::Incus6).await;
+    let archive = Packed::of_bucket("photos", &json!({}));
+    let archive = archive.file("backup/bucket.img", "image").file("backup/bucket/object", "words");
+    assert_eq!(upload(&emulator, BUCKETS, &[("name", "photos")], archive.bytes()).await, None);
+    let object = emulator.bucket_content("p", "default", "photos").join("object");
+    assert_eq!(fs::read(object).unwrap(), b"words");
+}
+
+#[tokio::test]
+async fn a_bucket_is_no_link_either() {
+    let host = tempfile::tempdir().unwrap();
+    fs::write(host.path().join("secret"), "secret").unwrap();
+    let emulator = with_pool(Personality::Incus6).await;
+    let archive = Packed::of_bucket("photos", &json!({})).link("backup/bucket", host.path());
+    let why = upload(&emulator, BUCKETS, &[("name", "photos")], archive.bytes()).await.unwrap();
+    assert!(why.contains("symbolic link"), "{why}");
+    assert!(host.path().join("secret").is_file());
+    assert_eq!(send(&emulator, "GET", &format!("{BUCKETS}/photos"), "").await.status, 404);
+    assert!(!emulator.bucket_content("p", "default", "photos").exists());
+}

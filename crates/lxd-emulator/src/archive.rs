@@ -229,7 +229,10 @@ pub(crate) fn unpack(path: &Path, staging: &Path) -> Result<(), Unreadable> {
     fs::create_dir_all(staging)?;
     let mut archive = open(path)?;
     archive.set_preserve_permissions(true);
-    Ok(archive.unpack(staging)?)
+    archive.unpack(staging)?;
+    // Whether compressed data is whole is only known behind its end.
+    io::copy(&mut archive.into_inner(), &mut io::sink())?;
+    Ok(())
 }
 
 /// What is at a place of an unpacked archive, if anything is. The archive's own links are never followed: they may lead

@@ -10,8 +10,9 @@
 
 mod support;
 
-use std::{fs, path::Path};
+use std::{fs, io::Write, path::Path};
 
+use flate2::{Compression, write::GzEncoder};
 use lxd_emulator::{Emulator, Personality};
 use lxd_transport::{Body, Transport, http::Request};
 use serde_json::{Value, json};
@@ -82,6 +83,12 @@ impl Packed {
     fn bytes(self) -> Vec<u8> {
         self.0.into_inner().unwrap()
     }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// Uploads an archive. Says what went wrong, if anything did, wherever the server says it.
@@ -190,4 +197,34 @@ async fn a_bucket_is_no_link_either() {
     assert!(host.path().join("secret").is_file());
     assert_eq!(send(&emulator, "GET", &format!("{BUCKETS}/photos"), "").await.status, 404);
     assert!(!emulator.bucket_content("p", "default", "photos").exists());
+}
+
+#[tokio::test]
+async fn damaged_compression_is_noticed_to_the_last_byte() {
+    let emulator = with_pool(Personality::LxdNew).await;
+    let archive = || Packed::of("filesystem", &json!({}), &[]).file("backup/volume/letter", "words").bytes();
+    let whole = gzip(&archive());
+    assert_eq!(import(&emulator, "whole", whole.clone()).await, None);
+    for cut in [1, 4, 8] {
+        let why = refused(&emulator, whole[..whole.len() - cut].to_vec()).await;
+        assert!(why.contains("unexpected end of file"), "{why}");
+    }
+    for damaged in [1, 8] {
+        let mut bytes = whole.clone();
+        let at = bytes.len() - damaged;
+        bytes[at] ^= 1;
+        let why = refused(&emulator, bytes).await;
+        assert!(why.contains("corrupt gzip"), "{why}");
+    }
+    // What stands behind the end of the archive counts as well.
+    let mut padded = archive();
+    padded.extend_from_slice(&[0; 64 << 10]);
+    let padded = gzip(&padded);
+    assert_eq!(import(&emulator, "padded", padded.clone()).await, None);
+    refused(&emulator, padded[..padded.len() - 20].to_vec()).await;
+
+    let headers = [("name", "v"), ("type", "tar")];
+    let files = gzip(&Packed::new().file("letter", "words").bytes());
+    let why = upload(&emulator, VOLUMES, &headers, files[..files.len() - 4].to_vec()).await.unwrap();
+    assert!(why.contains("unexpected end of file"), "{why}");
 }

@@ -205,7 +205,12 @@ fn fill(call: &Call, key: VolumeKey, upload: Arrival, content_type: ContentType)
             if content_type == ContentType::Iso {
                 return std::fs::rename(path, folder.join(crate::content::DISK));
             }
-            archive::unpack(&path, &staging).map_err(|_| std::io::Error::other("Unsupported compression"))?;
+            archive::unpack(&path, &staging).map_err(|unreadable| match unreadable {
+                Unreadable::Broken(error) => error,
+                Unreadable::Compression | Unreadable::NoIndex => {
+                    std::io::Error::other("Unsupported compression")
+                }
+            })?;
             archive::settle(&staging, "", &folder)
         })
         .await;

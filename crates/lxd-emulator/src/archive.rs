@@ -1,6 +1,7 @@
 //! Backups as archives: an index, the files of a volume, and those of its snapshots, laid out as the servers do.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read, Seek},
     path::{Path, PathBuf},
@@ -15,7 +16,8 @@ use crate::{
     config::Config,
     content::{self, DISK},
     core::Core,
-    state::{Snapshot, Volume, VolumeKey},
+    failure::Failure,
+    state::{ContentType, Snapshot, Volume, VolumeKey},
 };
 
 /// Where the index is.
@@ -78,6 +80,16 @@ impl Entry {
         time(&self.created_at).filter(|_| core.has("storage_volumes_created_at"))
     }
 
+    /// What kind of content it has; a volume without a word about it is a filesystem.
+    pub(crate) fn content_type(&self) -> Result<ContentType, Failure> {
+        match &*self.content_type {
+            "" | "filesystem" => Ok(ContentType::Filesystem),
+            "block" => Ok(ContentType::Block),
+            "iso" => Ok(ContentType::Iso),
+            _ => Err(Failure::internal("Invalid volume content type name")),
+        }
+    }
+
     /// The snapshot that it stands for.
     pub(crate) fn snapshot(self, core: &Core) -> Snapshot {
         Snapshot {
@@ -88,6 +100,21 @@ impl Entry {
             config: self.config,
         }
     }
+}
+
+/// Judges the names of snapshots that come from elsewhere. Only what no name can be is refused: snapshots that got a new
+/// name may have white space in it.
+pub(crate) fn check_snapshots(snapshots: &[Snapshot]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    for Snapshot { name, .. } in snapshots {
+        if name.is_empty() || name.contains(['/', '\0']) {
+            return Err(Failure::bad_request(format!("Invalid storage volume snapshot name {name:?}")));
+        }
+        if !seen.insert(name) {
+            return Err(Failure::conflict(format!("Snapshot {name:?} already in use")));
+        }
+    }
+    Ok(())
 }
 
 /// A time as archives have it; the one that stands for none is none.

@@ -6,7 +6,10 @@ mod support;
 
 use std::io::Read as _;
 
-use lxd_storage::types::{StoragePoolsPost, StorageVolumeBackupsPost, StorageVolumesPost};
+use lxd_storage::{
+    Upload,
+    types::{StoragePoolsPost, StorageVolumeBackupsPost, StorageVolumeSnapshotsPost, StorageVolumesPost},
+};
 use support::servers;
 
 #[tokio::test]
@@ -31,5 +34,28 @@ async fn an_export_is_an_archive_of_the_files() {
         assert_eq!(volume.backups().all().await.unwrap().len(), 1);
         kept.delete().await.unwrap();
         assert!(volume.backups().all().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_backup_has_snapshots_of_any_name() {
+    let names = [".", "..", "%2E", "%2E%2E", "s"];
+    for (_, emulator, client) in servers() {
+        let pool = client.storage_pools().create(StoragePoolsPost::new("fast", "dir")).await.unwrap();
+        let mut volume = pool.volumes().create(StorageVolumesPost::new("data")).await.unwrap();
+        let letter = emulator.content("fast", "default", "data").join("letter");
+        for name in names {
+            std::fs::write(&letter, name).unwrap();
+            volume.snapshots().create(StorageVolumeSnapshotsPost::new(name)).await.unwrap();
+        }
+        let mut archive = Vec::new();
+        volume.export().to_writer(&mut archive).await.unwrap();
+        volume.delete().await.unwrap();
+        let volume = pool.volumes().import_backup(Upload::from(archive), Some("data")).await.unwrap();
+        assert_eq!(volume.snapshots().all().await.unwrap().len(), names.len());
+        for name in names {
+            volume.snapshot(name).restore().await.unwrap();
+            assert_eq!(std::fs::read_to_string(&letter).unwrap(), name);
+        }
     }
 }

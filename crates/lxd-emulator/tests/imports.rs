@@ -1,4 +1,4 @@
-//! Backups that nobody made by the rules: what is uploaded leads nowhere, loses nothing, and is taken whole or not at all.
+//! Backups that nobody made by the rules: an upload leads nowhere, loses nothing, and is taken whole or not at all.
 
 #![allow(
     clippy::unwrap_used,
@@ -227,4 +227,73 @@ async fn damaged_compression_is_noticed_to_the_last_byte() {
     let files = gzip(&Packed::new().file("letter", "words").bytes());
     let why = upload(&emulator, VOLUMES, &headers, files[..files.len() - 4].to_vec()).await.unwrap();
     assert!(why.contains("unexpected end of file"), "{why}");
+}
+
+#[tokio::test]
+async fn names_in_an_index_are_judged() {
+    let host = tempfile::tempdir().unwrap();
+    let victim = host.path().join("victim");
+    fs::create_dir(&victim).unwrap();
+    let up = format!("{}{}", "../".repeat(20), victim.display());
+    for personality in Personality::ALL {
+        let emulator = with_pool(personality).await;
+        let names: [&[&str]; 7] =
+            [&[""], &["a/b"], &["a\0b"], &["a", "b", "a"], &["../b"], &[&up], &[victim.to_str().unwrap()]];
+        for snapshots in names {
+            let archive = Packed::of("filesystem", &json!({}), snapshots).folder("backup/volume");
+            let archive = archive.folder("backup/volume-snapshots/a").bytes();
+            let why = refused(&emulator, archive).await;
+            assert!(why.contains("napshot"), "{why}");
+            assert!(victim.is_dir());
+        }
+        let bytes = || Packed::of("filesystem", &json!({}), &[]).bytes();
+        let why = import(&emulator, "a/b", bytes()).await.unwrap();
+        assert!(why.contains("may not be a snapshot"), "{why}");
+        let nameless = json!({
+            "name": "", "backend": "dir", "pool": "p", "type": "custom", "config": {"volume": {"name": ""}},
+        });
+        let nameless = Packed::new().file("backup/index.yaml", &nameless.to_string()).bytes();
+        assert_eq!(upload(&emulator, VOLUMES, &[], nameless).await.unwrap(), "No name provided");
+    }
+    let emulator = with_pool(Personality::LxdNew).await;
+    let why = import(&emulator, "..", Packed::of("filesystem", &json!({}), &[]).bytes()).await.unwrap();
+    assert_eq!(why, "Invalid storage volume name \"..\"");
+}
+
+#[tokio::test]
+async fn what_an_index_says_of_a_volume_is_judged() {
+    for personality in Personality::ALL {
+        let emulator = with_pool(personality).await;
+        for (content_type, config, text) in [
+            ("nonsense", json!({}), "Invalid volume content type name"),
+            ("iso", json!({}), "content type \"iso\""),
+            ("filesystem", json!({"nonsense": "y"}), "Invalid option for volume"),
+            ("filesystem", json!({"size": "banana"}), "Invalid value for volume"),
+        ] {
+            let why = refused(&emulator, Packed::of(content_type, &config, &[]).bytes()).await;
+            assert!(why.contains(text), "{why}");
+        }
+        let archive = Packed::of("", &json!({"user.k": "v"}), &["a b", ".", "..", "%2E"]);
+        assert_eq!(import(&emulator, "v", archive.bytes()).await, None);
+        let volume = send(&emulator, "GET", &format!("{VOLUMES}/v"), "").await.metadata();
+        assert_eq!(
+            (&volume["content_type"], &volume["config"]["user.k"]),
+            (&json!("filesystem"), &json!("v"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn buckets_out_of_backups_follow_the_rules_of_buckets() {
+    let emulator = with_pool(Personality::Incus6).await;
+    let rule = "Create bucket from backup: Bucket name must be between 3 and 63 lowercase letters";
+    for name in ["..", "../../x", "Bad_Name", ""] {
+        let why = upload(&emulator, BUCKETS, &[], Packed::of_bucket(name, &json!({})).bytes()).await.unwrap();
+        assert!(why.starts_with(rule), "{why}");
+    }
+    let why =
+        upload(&emulator, BUCKETS, &[], Packed::of_bucket("photos", &json!({"frob": "1"})).bytes()).await;
+    assert!(why.unwrap().contains("Invalid option for volume \"default_photos\" option \"frob\""));
+    assert_eq!(send(&emulator, "GET", BUCKETS, "").await.metadata(), json!([]));
+    assert!(!emulator.folder().join("storage-pools/p/buckets").exists());
 }

@@ -6,7 +6,7 @@ use crate::{
     api::{
         bucket_backups::{Index, OBJECTS},
         bucket_keys::{self, Wanted},
-        buckets::{forget, insert, new_key, plan},
+        buckets::{check_config, check_name, forget, insert, new_key, plan},
         import::{own, receive},
     },
     archive::{self, Unreadable},
@@ -49,6 +49,8 @@ pub(crate) async fn create(call: Call, pool: &str) -> Result<Reply, Failure> {
 async fn restore(core: &Arc<Core>, upload: &Arrival, key: &BucketKey, index: Index) -> Result<(), Failure> {
     let entry = index.config.bucket.as_ref();
     let entry = entry.ok_or_else(|| Failure::internal("Valid bucket config not found in index"))?;
+    check_name(&key.name)?;
+    core.store.read(|database| check_config(core, database, key, &entry.config))?;
     let bucket = Bucket {
         description: entry.description.clone(),
         config: entry.config.clone(),

@@ -57,7 +57,7 @@ pub(crate) fn get(call: &Call, pool: &str, name: &str) -> Result<Reply, Failure>
 }
 
 /// The rules of S3, as far as the servers look.
-fn check_name(name: &str) -> Result<(), Failure> {
+pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     let ordinary = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(ordinary);
@@ -74,7 +74,12 @@ fn check_name(name: &str) -> Result<(), Failure> {
 }
 
 /// Judges a config; the servers take it for that of a volume.
-fn check_config(core: &Core, database: &Database, key: &BucketKey, config: &Config) -> Result<(), Failure> {
+pub(crate) fn check_config(
+    core: &Core,
+    database: &Database,
+    key: &BucketKey,
+    config: &Config,
+) -> Result<(), Failure> {
     let driver = &scope::pool(database, &key.pool)?.driver;
     let mut judged = config.clone();
     if core.has("storage_volatile_uuid") {

@@ -7,14 +7,15 @@ use serde_json::json;
 use tokio::{fs::File, io::AsyncWriteExt};
 
 use crate::{
-    api::volume_create::{check_name, created_at, exists, insert, new_key, with_defaults},
+    api::volume_create::{called, check_name, created_at, exists, insert, new_key, with_defaults},
     archive::{self, Entry, Index, Unreadable},
     arrival::Arrival,
     call::Call,
+    config::cleaned,
     core::{Core, blocking},
     envelope::Reply,
     failure::Failure,
-    names, scope,
+    keys, names, scope,
     state::{ContentType, Snapshot, Volume, VolumeKey, VolumeKind},
 };
 
@@ -73,6 +74,10 @@ async fn backup(call: Call, pool: &str) -> Result<Reply, Failure> {
     if name.is_empty() {
         name.clone_from(&index.name);
     }
+    // What looks like a snapshot's name is only found out later.
+    if !name.contains('/') {
+        check_name(&core, &name)?;
+    }
     let (volume, snapshots) = index.into_entries();
     let snapshots: Vec<Snapshot> = snapshots.into_iter().map(|one| one.snapshot(&core)).collect();
     let volume = volume.ok_or_else(|| Failure::internal("Valid volume config not found in index"))?;
@@ -121,10 +126,18 @@ async fn restore(
              storage_volumes.project_id, storage_volumes.name, storage_volumes.type",
         ));
     }
-    let content_type = match &*entry.content_type {
-        "block" => ContentType::Block,
-        _ => ContentType::Filesystem,
-    };
+    let content_type = entry.content_type()?;
+    if content_type == ContentType::Iso {
+        return Err(Failure::internal("Volume of content type \"iso\" cannot be restored"));
+    }
+    archive::check_snapshots(snapshots)?;
+    core.store.read(|database| {
+        let (driver, called) = (&scope::pool(database, &key.pool)?.driver, called(core, key));
+        let shots = snapshots.iter().map(|snapshot| &snapshot.config);
+        let mut configs = std::iter::once(&entry.config).chain(shots);
+        configs
+            .try_for_each(|config| keys::check_volume(core, driver, content_type, &cleaned(config), &called))
+    })?;
     let volume = Volume {
         description: entry.description.clone(),
         config: entry.config.clone(),

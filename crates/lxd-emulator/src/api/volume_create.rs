@@ -173,7 +173,7 @@ async fn empty(call: Call, key: VolumeKey, wanted: Wanted) -> Result<Reply, Fail
 }
 
 /// What messages about config keys call a volume that is being made.
-fn called(core: &Core, key: &VolumeKey) -> String {
+pub(crate) fn called(core: &Core, key: &VolumeKey) -> String {
     if core.behaviour.incus { key.name.clone() } else { internal_name(key) }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::{snapshot_change, volume_change, volume_create},
-    archive::Entry,
+    archive::{self, Entry},
     arrival::Arrival,
     config::{Config, cleaned},
     core::Core,
@@ -63,6 +63,7 @@ impl Receiving {
         let (volume, snapshots) = index.into_entries();
         let volume = volume.ok_or_else(|| Failure::internal("the source sent no volume"))?;
         let snapshots: Vec<Snapshot> = snapshots.into_iter().map(|one| one.snapshot(core)).collect();
+        archive::check_snapshots(&snapshots)?;
         let there = core.store.read(|database| database.volumes.get(&self.key).cloned());
         let wanted = match there {
             Some(there) if self.refresh => self.prepare(core, &there, &snapshots).await?,
@@ -85,11 +86,7 @@ impl Receiving {
 
     /// Makes a volume without content yet.
     async fn make(&self, core: &Arc<Core>, source: &Entry) -> Result<(), Failure> {
-        let content_type = match &*source.content_type {
-            "block" => ContentType::Block,
-            "iso" => ContentType::Iso,
-            _ => ContentType::Filesystem,
-        };
+        let content_type = source.content_type()?;
         let mut sent = self.config.clone().unwrap_or_else(|| source.config.clone());
         // What was said of sizes the servers keep as a number of bytes, or not at all.
         if let Some(text) = sent.remove("size") {

@@ -9,13 +9,14 @@ use crate::{
 
 type Step = (&'static str, fn() -> Result<(), String>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("msrv", msrv),
     ("fmt", fmt),
     ("clippy", clippy),
     ("docs", docs),
     ("config-keys", || config_keys::run(&["--check"])),
     ("alone", alone),
+    ("fuzz", fuzz),
     ("layers", || layers::run(&["--check-readme"])),
     ("licences", licences),
 ];
@@ -112,6 +113,13 @@ fn alone() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The fuzz targets, which no other step sees: they are apart from the workspace, and are only checked here.
+fn fuzz() -> Result<(), String> {
+    let manifest = "tests/fuzz/Cargo.toml";
+    let check = ["check", "--quiet", "--locked", "--target-dir", "target", "--manifest-path", manifest];
+    run_command(&mut cargo(&check))
 }
 
 /// Licences, bans and sources. Advisories need a database that is not at hand everywhere.

@@ -200,6 +200,9 @@ impl EmulatorBuilder {
     }
 
     /// Keeps everything in a folder, which is empty or holds what an emulator of the same personality kept there.
+    ///
+    /// One emulator at a time has a folder: [`build`](Self::build) refuses one that another emulator still has, in this
+    /// process or another, with [`ResourceBusy`](io::ErrorKind::ResourceBusy).
     pub fn state(mut self, folder: impl AsRef<Path>) -> Self {
         self.state = Some(folder.as_ref().to_owned());
         self
@@ -209,7 +212,7 @@ impl EmulatorBuilder {
     ///
     /// # Errors
     /// No temporary folder can be made, or the folder of [`state`](Self::state) is not one to go on with: it belongs
-    /// to another personality or version, or to somebody else.
+    /// to another personality or version, or to somebody else, or another emulator uses it.
     pub fn build(self) -> io::Result<Emulator> {
         let mut extensions = self.personality.extensions();
         self.with.iter().for_each(|extension| extensions.add(extension));

@@ -44,6 +44,7 @@ mod json_syntax;
 mod keys;
 #[cfg(feature = "unix")]
 mod listeners;
+mod lock;
 mod maintenance;
 mod migration;
 mod misbehaving;

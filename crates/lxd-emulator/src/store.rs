@@ -8,7 +8,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::Database;
+use crate::{
+    lock::{self, Lock},
+    state::Database,
+};
 
 /// What the file says of itself. Another version is refused and not guessed at.
 const FORMAT: u32 = 1;
@@ -35,36 +38,39 @@ struct Loaded {
 #[derive(Debug)]
 pub(crate) struct Store {
     database: Mutex<Database>,
-    file: Option<PathBuf>,
+    kept: Option<Kept>,
     personality: &'static str,
+}
+
+/// Where a database is kept, for one server at a time.
+#[derive(Debug)]
+struct Kept {
+    file: PathBuf,
+    _lock: Lock,
 }
 
 impl Store {
     /// A database that lives as long as its server.
     pub(crate) fn in_memory(database: Database, personality: &'static str) -> Self {
-        Self { database: Mutex::new(database), file: None, personality }
+        Self { database: Mutex::new(database), kept: None, personality }
     }
 
-    /// The database of a folder, or a new one there.
+    /// The database of a folder, or a new one there. Until this is dropped no other server gets the folder.
     pub(crate) fn in_folder(folder: &Path, fresh: Database, personality: &'static str) -> io::Result<Self> {
         let file = folder.join(FILE);
+        if !file.exists() {
+            check_empty(folder)?;
+        }
+        let lock = Lock::take(folder)?;
         let database = match fs::read_to_string(&file) {
             Ok(text) => parse(&text, personality).map_err(|why| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", file.display()))
             })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if fs::read_dir(folder)?.next().is_some() {
-                    let message = format!(
-                        "{} is not empty and holds no {FILE}; name a folder that is empty or made by this program",
-                        folder.display()
-                    );
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-                }
-                fresh
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fresh,
             Err(error) => return Err(error),
         };
-        let store = Self { database: Mutex::new(database), file: Some(file), personality };
+        let kept = Some(Kept { file, _lock: lock });
+        let store = Self { database: Mutex::new(database), kept, personality };
         store.save(&store.lock())?;
         Ok(store)
     }
@@ -78,25 +84,48 @@ impl Store {
         look(&self.lock())
     }
 
-    /// Changes something; where that fails nothing may have been changed.
+    /// Changes something. Where that fails nothing may have been changed; where it cannot be kept nothing is changed.
     pub(crate) fn change<T, E: From<io::Error>>(
         &self,
         change: impl FnOnce(&mut Database) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut database = self.lock();
-        let result = change(&mut database)?;
-        self.save(&database)?;
+        if self.kept.is_none() {
+            return change(&mut database);
+        }
+        let mut changed = database.clone();
+        let result = change(&mut changed)?;
+        self.save(&changed)?;
+        *database = changed;
         Ok(result)
     }
 
     /// Writes a new file and puts it in the place of the old one.
     fn save(&self, database: &Database) -> io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(Kept { file, .. }) = &self.kept else { return Ok(()) };
         let stored = Stored { format: FORMAT, personality: self.personality, database };
         let new = file.with_extension("new");
-        fs::write(&new, serde_json::to_vec_pretty(&stored)?)?;
-        fs::rename(new, file)
+        let saved =
+            fs::write(&new, serde_json::to_vec_pretty(&stored)?).and_then(|()| fs::rename(&new, file));
+        saved.inspect_err(|_| {
+            // On a full disk a half of it would take the room that others need.
+            let _ = fs::remove_file(&new);
+        })
     }
+}
+
+/// Refuses a folder in which somebody else keeps something.
+fn check_empty(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        if entry?.file_name() != lock::FILE {
+            let message = format!(
+                "{} is not empty and holds no {FILE}; name a folder that is empty or made by this program",
+                folder.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+    }
+    Ok(())
 }
 
 fn parse(text: &str, personality: &str) -> Result<Database, String> {
@@ -152,8 +181,43 @@ mod tests {
                 Ok(())
             })
             .unwrap();
+        drop(store);
         let again = Store::in_folder(folder.path(), Database::default(), "lxd5").unwrap();
         again.read(|known| assert_eq!(known.volumes.len(), 1));
+    }
+
+    #[test]
+    fn a_folder_has_one_server_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Store::in_folder(folder.path(), Database::default(), "lxd5");
+        let store = open().unwrap();
+        let before = fs::metadata(folder.path().join(FILE)).unwrap().modified().unwrap();
+        let refused = open().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
+        assert!(refused.to_string().contains("in use by another emulator"), "{refused}");
+        assert_eq!(fs::metadata(folder.path().join(FILE)).unwrap().modified().unwrap(), before);
+        drop(store);
+        open().unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_not_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path(), Database::default(), "lxd5").unwrap();
+        let change = || {
+            store.change(|known| -> io::Result<()> {
+                *known = database();
+                Ok(())
+            })
+        };
+        // Not even root can write a file where a folder is.
+        let new = folder.path().join("database.new");
+        fs::create_dir(&new).unwrap();
+        change().unwrap_err();
+        store.read(|known| assert!(known.volumes.is_empty()));
+        fs::remove_dir(&new).unwrap();
+        change().unwrap();
+        store.read(|known| assert_eq!(known.volumes.len(), 1));
     }
 
     #[test]

@@ -109,6 +109,9 @@ async fn a_state_folder_is_gone_on_with() {
     let pool = client.storage_pools().create(StoragePoolsPost::new("p", "dir")).await.unwrap();
     pool.volumes().create(StorageVolumesPost::new("v")).await.unwrap();
     let fingerprint = client.server().await.unwrap().environment.certificate_fingerprint.clone();
+    let second = output(&["--listen", "127.0.0.1:0", "--state", flags[1]]);
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && said.contains("is in use by another emulator"), "{said}");
     stop(child, "-TERM");
 
     let child = start(folder.path(), &flags);

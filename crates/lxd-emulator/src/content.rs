@@ -99,9 +99,13 @@ impl Content {
         self.root.join("uploads")
     }
 
-    /// Makes a volume's folder; a disk of so many bytes in it where it is one.
+    /// Makes a volume's folder, without what may be left of another by that name; a disk of so many bytes in it where it
+    /// is one.
     pub(crate) fn create(&self, key: &VolumeKey, content_type: ContentType, size: u64) -> io::Result<()> {
         let folder = self.volume(key, content_type);
+        for left in [&folder, &self.snapshots(key), &self.backups(key)] {
+            remove(left)?;
+        }
         fs::create_dir_all(&folder)?;
         match content_type {
             ContentType::Filesystem => Ok(()),
@@ -139,6 +143,8 @@ impl Content {
                 if let Some(parent) = new.parent() {
                     fs::create_dir_all(parent)?;
                 }
+                // Nobody has it: the database knows nothing by that name.
+                remove(&new)?;
                 fs::rename(old, new)?;
             }
         }

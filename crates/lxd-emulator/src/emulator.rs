@@ -202,7 +202,8 @@ impl EmulatorBuilder {
     /// Keeps everything in a folder, which is empty or holds what an emulator of the same personality kept there.
     ///
     /// One emulator at a time has a folder: [`build`](Self::build) refuses one that another emulator still has, in this
-    /// process or another, with [`ResourceBusy`](io::ErrorKind::ResourceBusy).
+    /// process or another, with [`ResourceBusy`](io::ErrorKind::ResourceBusy). What an emulator that was killed had not
+    /// finished, as uploads, copies and backups, is removed.
     pub fn state(mut self, folder: impl AsRef<Path>) -> Self {
         self.state = Some(folder.as_ref().to_owned());
         self
@@ -232,7 +233,9 @@ impl EmulatorBuilder {
                 {
                     certificate = Some(crate::tls::ServerCertificate::in_folder(&folder)?);
                 }
-                (store, Content::in_folder(folder))
+                let content = Content::in_folder(folder);
+                crate::recovery::run(&store, &content)?;
+                (store, content)
             }
         };
         let (clock, events) = (Arc::new(Clock::default()), Arc::new(Events::new()));

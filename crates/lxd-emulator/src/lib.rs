@@ -54,6 +54,7 @@ mod operations;
 mod personality;
 mod plan;
 mod projects;
+mod recovery;
 mod refresh;
 mod route;
 mod schedule;

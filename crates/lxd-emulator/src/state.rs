@@ -1,6 +1,6 @@
 //! The database: everything that the server knows, under one lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,19 @@ pub(crate) struct Database {
     pub(crate) certificates: BTreeMap<String, Certificate>,
     /// Empty where the server is no cluster.
     pub(crate) members: Vec<String>,
+    #[serde(default)]
+    pub(crate) unfinished: Unfinished,
+}
+
+/// What has an entry already while its content is being made. A server that starts over a folder takes it away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unfinished {
+    pub(crate) volumes: BTreeSet<VolumeKey>,
+    pub(crate) buckets: BTreeSet<BucketKey>,
+    /// With their names.
+    pub(crate) backups: BTreeSet<(VolumeKey, String)>,
+    /// The same of buckets.
+    pub(crate) bucket_backups: BTreeSet<(BucketKey, String)>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -90,6 +103,11 @@ impl VolumeKind {
             Self::Custom => "custom",
             Self::VirtualMachine => "virtual-machine",
         }
+    }
+
+    /// Whether it is the volume of an instance.
+    pub(crate) fn is_instance(self) -> bool {
+        matches!(self, Self::Container | Self::VirtualMachine)
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {

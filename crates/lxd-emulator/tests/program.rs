@@ -125,3 +125,64 @@ async fn a_state_folder_is_gone_on_with() {
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(said.contains("belongs to personality \"lxd5\""), "{said}");
 }
+
+/// The names that a list has.
+async fn names(client: &Client, path: &str) -> Vec<String> {
+    let urls = client.request("GET".parse().unwrap(), path).fetch::<Vec<String>>().await.unwrap();
+    urls.value.iter().filter_map(|url| url.rsplit('/').next()).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn what_a_killed_program_had_not_finished_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let flags = ["--state", state.to_str().unwrap()];
+    let mut child = start(folder.path(), &flags);
+    let client = Client::unix(folder.path().join("unix.socket"));
+    let pool = client.storage_pools().create(StoragePoolsPost::new("p", "dir")).await.unwrap();
+    pool.volumes().create(StorageVolumesPost::new("v")).await.unwrap();
+    let volumes = state.join("storage-pools/p/custom");
+    // More than is packed or copied before the signal comes.
+    let mut state_of = 1u32;
+    let noise = std::iter::repeat_with(|| {
+        state_of ^= state_of << 13;
+        state_of ^= state_of >> 17;
+        state_of ^= state_of << 5;
+        state_of.to_le_bytes()
+    });
+    let noise: Vec<u8> = noise.take(1 << 20).flatten().collect();
+    for index in 0..50 {
+        std::fs::write(volumes.join("default_v").join(index.to_string()), &noise).unwrap();
+    }
+    let path = "/1.0/storage-pools/p/volumes/custom";
+    let copy = r#"{"name":"w","source":{"type":"copy","pool":"p","name":"v"}}"#;
+    for (path, body) in [(path.to_owned(), copy), (format!("{path}/v/backups"), r#"{"name":"b"}"#)] {
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let change = client.request("POST".parse().unwrap(), &path).json(&body).change();
+        tokio::spawn(async move { change.await.map(drop) });
+    }
+    for _ in 0..500 {
+        if volumes.join("default_w/1").exists() && state.join("backups/custom/p/default_v/b").exists() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::create_dir_all(state.join("uploads")).unwrap();
+    std::fs::write(state.join("uploads/half"), "half").unwrap();
+    std::fs::create_dir_all(volumes.join("default_x")).unwrap();
+    std::fs::write(volumes.join("default_x/old"), "old").unwrap();
+
+    let child = start(folder.path(), &flags);
+    let client = Client::unix(folder.path().join("unix.socket"));
+    assert_eq!(names(&client, path).await, ["v"]);
+    assert!(names(&client, &format!("{path}/v/backups")).await.is_empty());
+    for gone in ["storage-pools/p/custom/default_w", "backups/custom/p/default_v/b", "uploads/half"] {
+        assert!(!state.join(gone).exists(), "{gone}");
+    }
+    let pool = client.storage_pool("p");
+    pool.volumes().create(StorageVolumesPost::new("x")).await.unwrap();
+    assert_eq!(std::fs::read_dir(volumes.join("default_x")).unwrap().count(), 0);
+    stop(child, "-TERM");
+}

@@ -160,7 +160,9 @@ async fn make(
     let (name, algorithm) = (backup.name.clone(), backup.compression_algorithm.clone());
     core.store.change(|database| {
         let known = database.volumes.get_mut(&key).ok_or_else(scope::no_volume)?;
-        add(&mut known.backups, backup, &key.name)
+        add(&mut known.backups, backup, &key.name)?;
+        database.unfinished.backups.insert((key.clone(), name.clone()));
+        Ok::<_, Failure>(())
     })?;
     let _turn = core.turns.read(&key).await;
     let file = core.content.backups(&key).join(crate::content::component(&name));
@@ -174,6 +176,7 @@ async fn make(
     };
     let packed = packed.await;
     let stays = core.store.change(|database| {
+        database.unfinished.backups.remove(&(key.clone(), name.clone()));
         let known = database.volumes.get_mut(&key).map(|volume| &mut volume.backups);
         Ok::<_, Failure>(settle(known, &name, packed.is_ok()))
     })?;

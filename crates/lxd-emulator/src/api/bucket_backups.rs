@@ -144,12 +144,15 @@ async fn make(core: &Arc<Core>, key: BucketKey, bucket: Bucket, backup: Backup) 
     let (name, algorithm) = (backup.name.clone(), backup.compression_algorithm.clone());
     core.store.change(|database| {
         let known = database.buckets.get_mut(&key).ok_or_else(buckets::gone)?;
-        backups::add(&mut known.backups, backup, &key.name)
+        backups::add(&mut known.backups, backup, &key.name)?;
+        database.unfinished.bucket_backups.insert((key.clone(), name.clone()));
+        Ok::<_, Failure>(())
     })?;
     let file = core.content.bucket_backups(&key).join(component(&name));
     let parts = vec![(core.content.bucket(&key), OBJECTS.to_owned())];
     let packed = backups::pack(core, file.clone(), &algorithm, false, index, parts).await;
     let stays = core.store.change(|database| {
+        database.unfinished.bucket_backups.remove(&(key.clone(), name.clone()));
         let known = database.buckets.get_mut(&key).map(|bucket| &mut bucket.backups);
         Ok::<_, Failure>(backups::settle(known, &name, packed.is_ok()))
     })?;

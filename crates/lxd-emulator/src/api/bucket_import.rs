@@ -6,7 +6,7 @@ use crate::{
     api::{
         bucket_backups::{Index, OBJECTS},
         bucket_keys::{self, Wanted},
-        buckets::{check_config, check_name, forget, insert, new_key, plan},
+        buckets::{check_config, check_name, finish, forget, insert, new_key, plan},
         import::{own, receive},
     },
     archive::{self, Unreadable},
@@ -70,5 +70,6 @@ async fn fill(core: &Arc<Core>, upload: &Arrival, key: &BucketKey, index: Index)
     for (name, access) in index.keys() {
         bucket_keys::add(core, key, Wanted::restored(name, access))?;
     }
-    upload.unpack_into(core, OBJECTS, core.content.bucket(key)).await
+    upload.unpack_into(core, OBJECTS, core.content.bucket(key)).await?;
+    finish(core, key)
 }

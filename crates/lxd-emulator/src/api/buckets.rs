@@ -142,6 +142,7 @@ pub(crate) async fn create(call: Call, pool: &str) -> Result<Reply, Failure> {
         let admin = Wanted::admin();
         let made = bucket_keys::add(&core, &key, admin)
             .map_err(|failure| failure.within("Failed creating storage bucket admin key"))?;
+        finish(&core, &key)?;
         let source = core.store.read(|database| buckets::url(database, &key));
         core.happened(&key.project, "storage-bucket-created", source.clone(), None, requestor);
         Ok((made, source))
@@ -157,7 +158,7 @@ fn with_uuid(core: &Core, mut config: Config) -> Config {
     config
 }
 
-/// Puts a bucket into the database and makes its folder.
+/// Puts a bucket into the database and makes its folder. It is unfinished until [`finish`] is called.
 pub(crate) async fn insert(core: &Arc<Core>, key: &BucketKey, bucket: Bucket) -> Result<(), Failure> {
     core.store.change(|database| {
         let taken = database.buckets.keys().any(|one| one.project == key.project && one.name == key.name);
@@ -169,10 +170,26 @@ pub(crate) async fn insert(core: &Arc<Core>, key: &BucketKey, bucket: Bucket) ->
             return Err(Failure::conflict("A bucket for that name already exists").within(&context));
         }
         database.buckets.insert(key.clone(), bucket);
+        database.unfinished.buckets.insert(key.clone());
         Ok(())
     })?;
-    let folder = core.content.bucket(key);
-    blocking(core, move || std::fs::create_dir_all(folder).map_err(Failure::from)).await
+    let (folder, backups) = (core.content.bucket(key), core.content.bucket_backups(key));
+    blocking(core, move || {
+        // Somebody who was killed may have left others by that name.
+        for left in [&folder, &backups] {
+            crate::content::remove(left)?;
+        }
+        std::fs::create_dir_all(folder).map_err(Failure::from)
+    })
+    .await
+}
+
+/// Says that all is there that a new bucket has.
+pub(crate) fn finish(core: &Core, key: &BucketKey) -> Result<(), Failure> {
+    core.store.change(|database| {
+        database.unfinished.buckets.remove(key);
+        Ok(())
+    })
 }
 
 /// `PUT` and `PATCH .../buckets/BUCKET`. The servers take any `If-Match`, but for a patch on LXD.
@@ -230,7 +247,11 @@ pub(crate) async fn delete(call: Call, pool: &str, name: &str) -> Result<Reply, 
 
 /// Removes a bucket from the database and from the disk.
 pub(crate) async fn forget(core: &Arc<Core>, key: &BucketKey) -> Result<(), Failure> {
-    core.store.change(|database| database.buckets.remove(key).map(drop).ok_or_else(buckets::gone))?;
+    core.store.change(|database| {
+        database.buckets.remove(key).ok_or_else(buckets::gone)?;
+        database.unfinished.buckets.remove(key);
+        Ok::<(), Failure>(())
+    })?;
     let folders = [core.content.bucket(key), core.content.bucket_backups(key)];
     blocking(core, move || {
         folders.iter().try_for_each(|folder| crate::content::remove(folder)).map_err(Failure::from)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    api::volume_create::{created_at, exists, insert},
+    api::volume_create::{created_at, exists, finish, insert},
     archive::{self, Unreadable},
     config::Config,
     content,
@@ -48,7 +48,10 @@ async fn ensure(core: &Arc<Core>, key: &VolumeKey) -> Result<(), Failure> {
     match insert(core, key, volume).await {
         Err(failure) if failure.code == exists().code && failure.text == exists().text => Ok(()),
         Err(failure) => Err(failure),
-        Ok(()) => unpack_into(core, &key.name, core.content.volume(key, ContentType::Filesystem)).await,
+        Ok(()) => {
+            unpack_into(core, &key.name, core.content.volume(key, ContentType::Filesystem)).await?;
+            finish(core, key)
+        }
     }
 }
 

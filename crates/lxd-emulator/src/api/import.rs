@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::{fs::File, io::AsyncWriteExt};
 
 use crate::{
-    api::volume_create::{called, check_name, created_at, exists, insert, new_key, with_defaults},
+    api::volume_create::{called, check_name, created_at, exists, finish, insert, new_key, with_defaults},
     archive::{self, Entry, Index, Unreadable},
     arrival::Arrival,
     call::Call,
@@ -147,7 +147,7 @@ async fn restore(
         backups: Vec::new(),
     };
     insert(core, key, volume).await?;
-    let unpacked = upload.unpack(core, key, snapshots).await;
+    let unpacked = upload.unpack(core, key, snapshots).await.and_then(|()| finish(core, key));
     if unpacked.is_err() {
         super::volume_change::forget(core, key).await?;
     }
@@ -227,9 +227,9 @@ fn fill(call: &Call, key: VolumeKey, upload: Arrival, content_type: ContentType)
             archive::settle(&staging, "", &folder)
         })
         .await;
-        if let Err(error) = filled {
+        if let Err(failure) = filled.map_err(Failure::from).and_then(|()| finish(&working, &key)) {
             super::volume_change::forget(&working, &key).await?;
-            return Err(Failure::from(error));
+            return Err(failure);
         }
         let (source, context) = (names::event_source(&working, &key), json!({"type": "custom"}));
         working.happened(&key.project, "storage-volume-created", source, Some(context), requestor);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     api::{
         image_volume,
-        volume_create::{created_at, insert},
+        volume_create::{created_at, finish, insert},
     },
     call::Call,
     clock,
@@ -291,10 +291,10 @@ async fn make(
     };
     let made = async {
         insert(core, &key, volume).await?;
-        match image {
-            Some(image) => image_volume::unpack(core, image, &key).await,
-            None => Ok(()),
+        if let Some(image) = image {
+            image_volume::unpack(core, image, &key).await?;
         }
+        finish(core, &key)
     };
     let made = made.await;
     if made.is_err() {

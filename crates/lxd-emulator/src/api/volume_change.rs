@@ -157,7 +157,10 @@ async fn write(
 
 /// Takes a volume with all that is its own away.
 pub(crate) async fn forget(core: &Arc<Core>, key: &VolumeKey) -> Result<(), Failure> {
-    let volume = core.store.change(|database| database.volumes.remove(key).ok_or_else(scope::no_volume))?;
+    let volume = core.store.change(|database| {
+        database.unfinished.volumes.remove(key);
+        database.volumes.remove(key).ok_or_else(scope::no_volume)
+    })?;
     let (removing, gone) = (Arc::clone(core), key.clone());
     blocking(core, move || removing.content.remove(&gone, volume.content_type).map_err(Failure::from)).await
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api::{
         snapshot_change,
-        volume_create::{Wanted, created_at, exists, insert, with_defaults},
+        volume_create::{Wanted, created_at, exists, finish, insert, with_defaults},
     },
     call::Call,
     config::{Config, cleaned},
@@ -164,7 +164,7 @@ async fn make(core: &Arc<Core>, found: Found, key: &VolumeKey, wanted: Wanted) -
     };
     let shots = found.volume.snapshots.clone();
     insert(core, key, volume).await?;
-    let copied = transfer(core, &found, key, &shots).await;
+    let copied = transfer(core, &found, key, &shots).await.and_then(|()| finish(core, key));
     if copied.is_err() {
         super::volume_change::forget(core, key).await?;
     }
@@ -252,7 +252,7 @@ pub(crate) async fn move_by_copy(core: &Arc<Core>, from: &VolumeKey, to: &Volume
     insert(core, to, new).await?;
     let shots = volume.snapshots.clone();
     let found = Found { key: from.clone(), snapshot: None, volume };
-    match transfer(core, &found, to, &shots).await {
+    match transfer(core, &found, to, &shots).await.and_then(|()| finish(core, to)) {
         Ok(()) => super::volume_change::forget(core, from).await,
         Err(failure) => {
             super::volume_change::forget(core, to).await?;

@@ -164,6 +164,7 @@ async fn empty(call: Call, key: VolumeKey, wanted: Wanted) -> Result<Reply, Fail
             backups: Vec::new(),
         };
         insert(&core, &key, volume).await?;
+        finish(&core, &key)?;
         let source = names::event_source(&core, &key);
         let context = serde_json::json!({"type": key.kind.name()});
         core.happened(&key.project, "storage-volume-created", source, Some(context), requestor);
@@ -198,7 +199,7 @@ pub(crate) fn with_defaults(core: &Core, pool: &Pool, content_type: ContentType,
     config
 }
 
-/// Puts a volume into the database and makes its folder.
+/// Puts a volume into the database and makes its folder. It is unfinished until [`finish`] is called.
 pub(crate) async fn insert(core: &Arc<Core>, key: &VolumeKey, volume: Volume) -> Result<(), Failure> {
     let size =
         volume.config.get("size").map_or(Ok(0), |size| size::parse(size)).map_err(Failure::internal)?;
@@ -210,6 +211,7 @@ pub(crate) async fn insert(core: &Arc<Core>, key: &VolumeKey, volume: Volume) ->
             return Err(exists());
         }
         database.volumes.insert(key.clone(), volume);
+        database.unfinished.volumes.insert(key.clone());
         Ok(())
     })?;
     let (making, wanted) = (Arc::clone(core), key.clone());
@@ -228,10 +230,19 @@ pub(crate) async fn insert(core: &Arc<Core>, key: &VolumeKey, volume: Volume) ->
     if made.is_err() {
         core.store.change(|database| {
             database.volumes.remove(key);
+            database.unfinished.volumes.remove(key);
             Ok::<(), Failure>(())
         })?;
     }
     made
+}
+
+/// Says that all is there that a new volume has.
+pub(crate) fn finish(core: &Core, key: &VolumeKey) -> Result<(), Failure> {
+    core.store.change(|database| {
+        database.unfinished.volumes.remove(key);
+        Ok(())
+    })
 }
 
 pub(crate) fn exists() -> Failure {

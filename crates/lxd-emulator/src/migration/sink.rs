@@ -81,7 +81,8 @@ impl Receiving {
             wires.receive_file(file.path(), &mut pace).await
         })
         .await?;
-        file.unpack(core, &self.key, &wanted).await
+        file.unpack(core, &self.key, &wanted).await?;
+        volume_create::finish(core, &self.key)
     }
 
     /// Makes a volume without content yet.

@@ -193,7 +193,8 @@ impl EmulatorBuilder {
     }
 
     /// Closes connections that wait so long for a request. Default: 30 s, as the servers do. A proxy in between can be
-    /// less patient, so that a client sends a request on a connection that is being closed.
+    /// less patient, so that a client sends a request on a connection that is being closed. TLS handshakes have so long,
+    /// too.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.idle_timeout = time;
         self

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::FileTypeExt as _,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,14 +18,20 @@ impl Emulator {
     /// Listens on a Unix socket until what is returned is dropped, which also ends its connections.
     ///
     /// # Errors
-    /// The path is too long, somebody listens there already, or there is a file that is no socket. A socket that
-    /// nobody listens on any longer is replaced. Outside of a tokio runtime too.
+    /// The path is too long, somebody listens there already, there is a file that is no socket, or no socket can be
+    /// made. A socket that nobody listens on any longer is replaced. Outside of a tokio runtime nothing is done.
     pub fn listen_unix(&self, path: impl AsRef<Path>) -> io::Result<UnixListener> {
         let path = path.as_ref();
+        // Before there is a socket that nobody would remove.
+        let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+        let told = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot listen on {}: {error}", path.display()))
+        };
         make_room(path)?;
-        let listener = TokioListener::bind(path)?;
+        let listener = TokioListener::bind(path).map_err(told)?;
+        let own = identity(path).map_err(told)?;
         let core = Arc::clone(&self.core);
-        let accepting = tokio::spawn(async move {
+        let accepting = runtime.spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 tokio::select! {
@@ -38,7 +44,7 @@ impl Emulator {
                 }
             }
         });
-        Ok(UnixListener { path: path.to_owned(), accepting })
+        Ok(UnixListener { path: path.to_owned(), own, accepting })
     }
 }
 
@@ -46,6 +52,13 @@ impl Emulator {
 fn make_room(path: &Path) -> io::Result<()> {
     let shown = path.display();
     let length = path.as_os_str().len();
+    if length == 0 {
+        // The system would choose an address that nobody knows.
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path of the socket is empty; name a file",
+        ));
+    }
     if length > PATH_MAX {
         let text = format!("the path {shown} has {length} bytes; a socket's may have {PATH_MAX}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
@@ -60,8 +73,19 @@ fn make_room(path: &Path) -> io::Result<()> {
             let text = format!("somebody listens on {shown} already");
             Err(io::Error::new(io::ErrorKind::AddrInUse, text))
         }
-        Err(_) => fs::remove_file(path),
+        // Anything else, as a permission that lacks, says nothing about who listens.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => {
+            let text = format!("cannot tell whether somebody listens on {shown}: {error}");
+            Err(io::Error::new(error.kind(), text))
+        }
     }
+}
+
+/// Which file a path leads to: its device and its inode.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// A Unix socket on which an emulator listens; dropping it ends that.
@@ -69,6 +93,8 @@ fn make_room(path: &Path) -> io::Result<()> {
 #[must_use = "dropping it stops listening"]
 pub struct UnixListener {
     path: PathBuf,
+    /// The socket's [`identity`].
+    own: (u64, u64),
     accepting: tokio::task::JoinHandle<()>,
 }
 
@@ -83,7 +109,9 @@ impl UnixListener {
 impl Drop for UnixListener {
     fn drop(&mut self) {
         self.accepting.abort();
-        // Somebody may have taken it away already.
-        let _ = fs::remove_file(&self.path);
+        // Somebody may have taken it away already, and listen there with a socket of their own.
+        if identity(&self.path).is_ok_and(|found| found == self.own) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }

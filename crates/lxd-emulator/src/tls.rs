@@ -151,8 +151,10 @@ impl Emulator {
     /// Listens for HTTPS until what is returned is dropped, which also ends its connections. Port 0 is any free one.
     ///
     /// # Errors
-    /// The address is taken, or not one of this machine.
+    /// The address is taken, or not one of this machine. Outside of a tokio runtime nothing is done.
     pub async fn listen_tls(&self, address: impl ToSocketAddrs) -> io::Result<TlsListener> {
+        // Without one, tokio would panic.
+        tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let acceptor = TlsAcceptor::from(Arc::new(self.core.certificate.config()?));
@@ -212,8 +214,9 @@ impl Emulator {
 }
 
 async fn serve(acceptor: TlsAcceptor, stream: tokio::net::TcpStream, from: SocketAddr, core: Arc<Core>) {
-    // What breaks a handshake is the client's affair.
-    let Ok(stream) = acceptor.accept(stream).await else { return };
+    let handshake = tokio::time::timeout(core.idle_timeout, acceptor.accept(stream));
+    // What breaks a handshake, or stalls it, is the client's affair.
+    let Ok(Ok(stream)) = handshake.await else { return };
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let caller = Caller::Remote {
         certificate: shown.map(|certificate| certificate.as_ref().to_vec()),

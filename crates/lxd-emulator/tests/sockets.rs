@@ -60,6 +60,56 @@ async fn paths_that_cannot_be_are_refused_and_dead_sockets_replaced() {
     assert!(long.to_string().contains("a socket's may have 107"), "{long}");
 }
 
+#[test]
+fn outside_of_a_runtime_nobody_can_listen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unix.socket");
+    let emulator = Emulator::new(Personality::Lxd5).unwrap();
+    assert!(emulator.listen_unix(&path).is_err());
+    assert!(!path.exists());
+    let listening = std::pin::pin!(emulator.listen_tls("127.0.0.1:0"));
+    let polled = listening.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+    assert!(matches!(polled, std::task::Poll::Ready(Err(_))));
+}
+
+#[tokio::test]
+async fn a_socket_that_somebody_else_made_meanwhile_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unix.socket");
+    let emulator = Emulator::new(Personality::Lxd5).unwrap();
+    let first = emulator.listen_unix(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let second = emulator.listen_unix(&path).unwrap();
+    drop(first);
+    assert!(Client::unix(&path).server().await.is_ok());
+    drop(second);
+    assert!(!path.exists());
+}
+
+/// A stream cannot connect to a socket for datagrams; that does not make it a dead one.
+#[tokio::test]
+async fn only_sockets_that_refuse_are_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unix.socket");
+    let other = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let refused = Emulator::new(Personality::Lxd5).unwrap().listen_unix(&path).unwrap_err();
+    assert!(refused.to_string().contains("cannot tell whether somebody listens on"), "{refused}");
+    assert!(path.exists());
+    drop(other);
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_is_ended() {
+    use tokio::io::AsyncReadExt as _;
+
+    let patience = std::time::Duration::from_millis(50);
+    let emulator = Emulator::builder(Personality::Lxd5).idle_timeout(patience).build().unwrap();
+    let listener = emulator.listen_tls("127.0.0.1:0").await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(listener.address()).await.unwrap();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(5), stream.read_u8()).await;
+    assert!(ended.expect("the server closes it").is_err());
+}
+
 /// A client certificate and its key.
 fn identity() -> (String, String) {
     let made = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();

@@ -18,6 +18,7 @@ use crate::{
     in_process::InProcess,
     operations::Operations,
     personality::Extensions,
+    settings,
     state::{BucketKey, DEFAULT, Database, Profile, Project, VolumeKey, VolumeKind},
     store::Store,
     turns::Turns,
@@ -161,14 +162,15 @@ pub struct EmulatorBuilder {
 }
 
 impl EmulatorBuilder {
-    /// Sets the drivers that pools may have. Default: `btrfs` and `dir`.
+    /// Sets the drivers that pools may have, of those in `lxd_types::drivers`. Default: `btrfs` and `dir`.
     pub fn drivers<S: Into<String>>(mut self, drivers: impl IntoIterator<Item = S>) -> Self {
         self.drivers = drivers.into_iter().map(Into::into).collect();
         self.drivers.sort();
         self
     }
 
-    /// Makes it a cluster of these members, the first of which answers.
+    /// Makes it a cluster of these members, the first of which answers. They are named as hosts are: letters, digits, `-`
+    /// and `.`. Default: a server alone, or the members that a folder of [`state`](Self::state) was made for.
     pub fn members<S: Into<String>>(mut self, members: impl IntoIterator<Item = S>) -> Self {
         self.members = members.into_iter().map(Into::into).collect();
         self
@@ -214,8 +216,12 @@ impl EmulatorBuilder {
     ///
     /// # Errors
     /// No temporary folder can be made, or the folder of [`state`](Self::state) is not one to go on with: it belongs
-    /// to another personality or version, or to somebody else, or another emulator uses it.
+    /// to another personality, version or cluster, or to somebody else, or another emulator uses it.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for members that cannot be named so, two of one name, and drivers
+    /// that no server has.
     pub fn build(self) -> io::Result<Emulator> {
+        settings::check_members(&self.members)?;
+        settings::check_drivers(&self.drivers)?;
         let mut extensions = self.personality.extensions();
         self.with.iter().for_each(|extension| extensions.add(extension));
         self.without.iter().for_each(|extension| extensions.remove(extension));
@@ -227,8 +233,7 @@ impl EmulatorBuilder {
         let (store, content) = match &self.state {
             None => (Store::in_memory(database, name), Content::temporary(self.temporary.as_deref())?),
             Some(folder) => {
-                std::fs::create_dir_all(folder)?;
-                let folder = folder.canonicalize()?;
+                let folder = made(folder)?;
                 let store = Store::in_folder(&folder, database, name)?;
                 #[cfg(feature = "tls")]
                 {
@@ -261,6 +266,22 @@ impl EmulatorBuilder {
         };
         Ok(Emulator { core: Arc::new(core) })
     }
+}
+
+/// The folder of a state, which is made where there is none.
+fn made(folder: &Path) -> io::Result<PathBuf> {
+    if folder.as_os_str().is_empty() {
+        let text = "the path of the state folder is empty; name a folder";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let there = std::fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
+    there.map_err(|error| {
+        let text = format!(
+            "cannot keep the state in {}: {error}; name a folder that is empty or made by this program",
+            folder.display()
+        );
+        io::Error::new(error.kind(), text)
+    })
 }
 
 /// What every new server has.

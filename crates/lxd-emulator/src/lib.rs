@@ -60,6 +60,7 @@ mod route;
 mod schedule;
 mod scope;
 mod service;
+mod settings;
 mod size;
 mod snapshot_name;
 mod state;

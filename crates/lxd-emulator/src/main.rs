@@ -13,7 +13,8 @@ Serves the storage API of LXD or Incus without LXD or Incus, until it gets SIGIN
   --socket PATH          listen on a Unix socket
   --listen ADDRESS       listen for HTTPS, as 127.0.0.1:8443; port 0 is any free one
   --personality NAME     be lxd5 (LXD 5.0, the default), lxd-new (LXD 6.8) or incus6 (Incus 6.0)
-  --state FOLDER         keep everything in a folder, instead of one that is gone afterwards
+  --state FOLDER         keep everything in a folder, instead of one that is gone afterwards; one program at a time
+                         has it
   --members NAME,NAME    be a cluster of these members
   --drivers NAME,NAME    storage drivers to have, instead of btrfs and dir
   --trust FILE           trust clients with this certificate (PEM)
@@ -72,9 +73,9 @@ fn wanted() -> Result<Wanted, String> {
             Long("version") => {
                 return Ok(Wanted::Show(format!("lxd-emulator {}\n", env!("CARGO_PKG_VERSION"))));
             }
-            Long("socket") => options.socket = Some(arguments.value().map_err(problem)?.into()),
-            Long("state") => options.state = Some(arguments.value().map_err(problem)?.into()),
-            Long("trust") => options.trust.push(arguments.value().map_err(problem)?.into()),
+            Long("socket") => options.socket = Some(path(&mut arguments, "--socket", "file")?),
+            Long("state") => options.state = Some(path(&mut arguments, "--state", "folder")?),
+            Long("trust") => options.trust.push(path(&mut arguments, "--trust", "file")?),
             Long("listen") => options.listen = Some(text(&mut arguments)?),
             Long("members") => options.members = names(&text(&mut arguments)?)?,
             Long("drivers") => options.drivers = names(&text(&mut arguments)?)?,
@@ -96,6 +97,14 @@ fn wanted() -> Result<Wanted, String> {
     fn text(arguments: &mut lexopt::Parser) -> Result<String, String> {
         let value = arguments.value().and_then(|value| value.string());
         value.map_err(|error| error.to_string())
+    }
+
+    fn path(arguments: &mut lexopt::Parser, flag: &str, what: &str) -> Result<PathBuf, String> {
+        let path = PathBuf::from(arguments.value().map_err(|error| error.to_string())?);
+        if path.as_os_str().is_empty() {
+            return Err(format!("the path of {flag} is empty; name a {what}"));
+        }
+        Ok(path)
     }
 }
 

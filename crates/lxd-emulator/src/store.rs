@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     lock::{self, Lock},
+    settings::check_same_members,
     state::Database,
 };
 
@@ -62,16 +63,24 @@ impl Store {
             check_empty(folder)?;
         }
         let lock = Lock::take(folder)?;
+        let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
         let database = match fs::read_to_string(&file) {
-            Ok(text) => parse(&text, personality).map_err(|why| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", file.display()))
-            })?,
+            Ok(text) => {
+                let known = parse(&text, personality).map_err(|why| {
+                    io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", file.display()))
+                })?;
+                check_same_members(&fresh.members, &known.members).map_err(told)?;
+                known
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => fresh,
-            Err(error) => return Err(error),
+            Err(error) => {
+                let hint = format!("{error}; name a folder that is empty or made by this program");
+                return Err(told(io::Error::new(error.kind(), hint)));
+            }
         };
-        let kept = Some(Kept { file, _lock: lock });
+        let kept = Some(Kept { file: file.clone(), _lock: lock });
         let store = Self { database: Mutex::new(database), kept, personality };
-        store.save(&store.lock())?;
+        store.save(&store.lock()).map_err(told)?;
         Ok(store)
     }
 

@@ -56,6 +56,8 @@ fn bad_flags_are_refused_with_a_word_about_them() {
             "there is no personality \"lxd4\", only lxd5, lxd-new, incus6",
         ),
         (&["--socket", "/tmp/x", "--members", "a,,b"], "has an empty name"),
+        (&["--socket="], "the path of --socket is empty; name a file"),
+        (&["--socket", "/tmp/x", "--state="], "the path of --state is empty; name a folder"),
     ] {
         let output = output(arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -67,13 +69,23 @@ fn bad_flags_are_refused_with_a_word_about_them() {
 }
 
 #[test]
-fn places_where_it_cannot_listen_are_told() {
+fn what_it_cannot_do_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let long = format!("/tmp/{}", "x".repeat(120));
+    let (file, state) = (folder.path().join("file"), folder.path().join("state"));
+    std::fs::write(&file, "a letter").unwrap();
+    std::fs::create_dir_all(state.join("database.json")).unwrap();
+    let (file, state) = (file.to_str().unwrap(), state.to_str().unwrap());
     for (arguments, text) in [
         (vec!["--socket", &long], "bytes; a socket's may have 107"),
         (vec!["--listen", "nowhere"], "cannot listen on nowhere"),
         (vec!["--socket", "/tmp/x", "--trust", "/nonexistent"], "/nonexistent: "),
+        (vec!["--socket", "/nonexistent/x.sock"], "cannot listen on /nonexistent/x.sock: No such file"),
+        (vec!["--socket", "/tmp/x", "--state", file], "cannot keep the state in "),
+        (vec!["--socket", "/tmp/x", "--state", state], "database.json: Is a directory"),
+        (vec!["--socket", "/tmp/x", "--drivers", "dir,nonsense"], "no storage driver \"nonsense\", only "),
+        (vec!["--socket", "/tmp/x", "--members", "../../x"], "\"../../x\" cannot be the name of a member"),
+        (vec!["--socket", "/tmp/x", "--members", "a,a"], "two members named \"a\""),
     ] {
         let output = output(&arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -124,6 +136,9 @@ async fn a_state_folder_is_gone_on_with() {
     let other = output(&["--socket", "/tmp/x", "--state", flags[1], "--personality", "incus6"]);
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(said.contains("belongs to personality \"lxd5\""), "{said}");
+    let other = output(&["--socket", "/tmp/x", "--state", flags[1], "--members", "a,b"]);
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(said.contains("database.json: belongs to a server alone, and not of a, b"), "{said}");
 }
 
 /// The names that a list has.

@@ -21,7 +21,7 @@ impl Drop for Arrival {
     fn drop(&mut self) {
         // Either there is one, or nothing is to be done.
         let _ = std::fs::remove_file(&self.0);
-        let _ = std::fs::remove_dir_all(self.staging());
+        let _ = crate::content::remove(&self.staging());
     }
 }
 

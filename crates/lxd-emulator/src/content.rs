@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -17,8 +17,21 @@ const ISO: &str = ".iso";
 #[derive(Debug)]
 pub(crate) struct Content {
     root: PathBuf,
-    /// Goes away with this.
-    _temporary: Option<tempfile::TempDir>,
+    /// Whether the folder goes away with this.
+    temporary: bool,
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        if !self.temporary {
+            return;
+        }
+        if let Err(error) = remove(&self.root) {
+            // Nobody else is left to be told.
+            let text = format!("lxd-emulator: cannot remove the folder {}: {error}", self.root.display());
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
 }
 
 impl Content {
@@ -28,11 +41,11 @@ impl Content {
         // Servers say whole paths, wherever this process is.
         let place = std::path::absolute(place)?;
         let folder = tempfile::Builder::new().prefix("lxd-emulator-").tempdir_in(place)?;
-        Ok(Self { root: folder.path().to_owned(), _temporary: Some(folder) })
+        Ok(Self { root: folder.keep(), temporary: true })
     }
 
     pub(crate) fn in_folder(root: PathBuf) -> Self {
-        Self { root, _temporary: None }
+        Self { root, temporary: false }
     }
 
     /// A member's folder; a server alone has no name.
@@ -213,12 +226,40 @@ fn resize(disk: &Path, size: u64) -> io::Result<()> {
     File::options().create(true).truncate(false).write(true).open(disk)?.set_len(size)
 }
 
-/// Removes a folder if it is there.
+/// Removes a folder if it is there, with folders in it that nobody may write to.
 pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(folder)?;
+            fs::remove_dir_all(folder)
+        }
+        removed => removed,
     }
+}
+
+/// Lets the owner into all folders of a folder. Only root is let in everywhere anyhow.
+#[cfg(unix)]
+fn open_up(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mut permissions = fs::symlink_metadata(folder)?.permissions();
+    if permissions.mode() & 0o700 != 0o700 {
+        permissions.set_mode(permissions.mode() | 0o700);
+        fs::set_permissions(folder, permissions)?;
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn open_up(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Puts a copy of a folder in the place of another, which stays as it is until the copy is whole. A folder that went
@@ -241,7 +282,8 @@ pub(crate) fn replace(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(&new, to).inspect_err(|_| {
         // It was there a moment ago, and nothing is in its place.
         let _ = fs::rename(&old, to);
-    })
+    })?;
+    remove(&old)
 }
 
 /// Copies a folder with permissions, symbolic links and holes.
@@ -376,6 +418,41 @@ mod tests {
         for ordinary in ["a", "a.b", "...", "50%", "a%20b", "\u{e9}%", "a b"] {
             assert_eq!(component(ordinary), ordinary);
         }
+    }
+
+    /// By another user than root, whom no mode stops: this test starts itself as that user.
+    #[cfg(unix)]
+    #[test]
+    fn folders_that_nobody_may_write_to_are_removed() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        const PLACE: &str = "LXD_EMULATOR_TEST_REMOVES_IN";
+        let nobody = 65534;
+        let Ok(place) = std::env::var(PLACE) else {
+            let place = tempfile::tempdir().unwrap();
+            fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
+            // The test's own program may be where others may not look.
+            let program = place.path().join("test");
+            fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+            let mut command = std::process::Command::new(&program);
+            if std::os::unix::fs::MetadataExt::uid(&fs::metadata(&program).unwrap()) == 0 {
+                std::os::unix::process::CommandExt::uid(&mut command, nobody);
+            }
+            let output = command.arg("folders_that_nobody_may_write_to").env(PLACE, place.path()).output();
+            let output = output.unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        };
+        let place = Path::new(&place).join("place");
+        fs::create_dir_all(place.join("shut/inner")).unwrap();
+        fs::write(place.join("shut/inner/file"), "content").unwrap();
+        for (folder, mode) in [("shut/inner", 0o000), ("shut", 0o500)] {
+            fs::set_permissions(place.join(folder), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::remove_dir_all(&place).unwrap_err();
+        remove(&place).unwrap();
+        assert!(!place.exists());
     }
 
     #[test]

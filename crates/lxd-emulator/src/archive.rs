@@ -18,6 +18,7 @@ use crate::{
     core::Core,
     failure::Failure,
     state::{ContentType, Snapshot, Volume, VolumeKey},
+    stop::{Stop, Writer},
 };
 
 /// Where the index is.
@@ -159,8 +160,9 @@ impl Index {
     }
 }
 
-/// Writes an archive, compressed or not.
+/// Writes an archive, compressed or not, unless it shall stop before its end.
 pub(crate) fn pack(
+    stop: Stop,
     file: &Path,
     gzip: bool,
     disk: bool,
@@ -172,9 +174,10 @@ pub(crate) fn pack(
     }
     let file = File::create(file)?;
     if gzip {
-        write(GzEncoder::new(file, Compression::fast()), disk, index, parts)?.finish()?.sync_all()
+        let to = Writer { inner: GzEncoder::new(file, Compression::fast()), stop };
+        write(to, disk, index, parts)?.inner.finish()?.sync_all()
     } else {
-        write(file, disk, index, parts)?.sync_all()
+        write(Writer { inner: file, stop }, disk, index, parts)?.inner.sync_all()
     }
 }
 

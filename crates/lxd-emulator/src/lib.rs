@@ -64,6 +64,7 @@ mod settings;
 mod size;
 mod snapshot_name;
 mod state;
+mod stop;
 mod store;
 #[cfg(feature = "tls")]
 mod tls;

@@ -1,14 +1,19 @@
 //! The emulator as a program, for tools that are not written in Rust.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
-use lxd_emulator::{Emulator, Personality};
-use tokio::signal::unix::{SignalKind, signal};
+use lxd_emulator::{Emulator, Personality, TlsListener, UnixListener};
+use tokio::{
+    runtime::{self, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 const USAGE: &str = "\
 Usage: lxd-emulator (--socket PATH | --listen ADDRESS)... [OPTION]...
 
 Serves the storage API of LXD or Incus without LXD or Incus, until it gets SIGINT or SIGTERM.
+A second signal ends it without waiting for work that is still going on.
 
   --socket PATH          listen on a Unix socket
   --listen ADDRESS       listen for HTTPS, as 127.0.0.1:8443; port 0 is any free one
@@ -116,12 +121,85 @@ fn names(list: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn serve(options: Options) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| error.to_string())?.block_on(run(options))
+/// The signals that end the program. They have a runtime of their own, so that the other one can end while they are
+/// waited for.
+struct Signals {
+    runtime: Runtime,
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-async fn run(options: Options) -> Result<(), String> {
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let context = runtime.enter();
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        drop(context);
+        Ok(Self { runtime, interrupt, terminate })
+    }
+
+    /// Waits for one, and for no longer than something else takes. Says whether there was one.
+    fn come_before(&mut self, other: impl Future) -> bool {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.interrupt.recv() => true,
+                _ = self.terminate.recv() => true,
+                _ = other => false,
+            }
+        })
+    }
+}
+
+/// What serves until it is dropped.
+struct Serving {
+    emulator: Emulator,
+    socket: Option<UnixListener>,
+    https: Option<TlsListener>,
+}
+
+fn serve(options: Options) -> Result<(), String> {
+    let temporary = options.state.is_none();
+    // Before anybody can know that this is running.
+    let mut signals = Signals::new().map_err(|error| error.to_string())?;
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let serving = runtime.block_on(begin(options))?;
+    if let Some(socket) = &serving.socket {
+        println!("listening on {}", socket.path().display());
+    }
+    if let Some(https) = &serving.https {
+        println!("listening on {}", https.url());
+    }
+    signals.come_before(std::future::pending::<()>());
+
+    let folder = serving.emulator.folder();
+    let (done, ended) = oneshot::channel();
+    std::thread::spawn(move || {
+        drop(serving);
+        // It waits for work that is going on.
+        drop(runtime);
+        let _ = done.send(());
+    });
+    if !signals.come_before(ended) {
+        return Ok(());
+    }
+    if temporary && !is_removed(folder.clone()) {
+        return Err(format!("ended by a second signal; the folder {} is left", folder.display()));
+    }
+    Err("ended by a second signal, before all work was done".to_owned())
+}
+
+/// Removes a folder if that is possible in a moment.
+fn is_removed(folder: PathBuf) -> bool {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = std::fs::remove_dir_all(&folder);
+        done.send(!folder.exists())
+    });
+    ended.recv_timeout(Duration::from_secs(1)).unwrap_or(false)
+}
+
+async fn begin(options: Options) -> Result<Serving, String> {
     let mut builder =
         Emulator::builder(options.personality.unwrap_or(Personality::Lxd5)).members(options.members);
     if !options.drivers.is_empty() {
@@ -136,10 +214,6 @@ async fn run(options: Options) -> Result<(), String> {
         let trusted = pem.and_then(|pem| emulator.trust_certificate(&pem));
         trusted.map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    // Before anybody can know that this is running.
-    let signals = |kind| signal(kind).map_err(|error| error.to_string());
-    let (mut interrupt, mut terminate) =
-        (signals(SignalKind::interrupt())?, signals(SignalKind::terminate())?);
     let socket = options.socket.map(|path| emulator.listen_unix(path)).transpose();
     let socket = socket.map_err(|error| error.to_string())?;
     let https = match options.listen {
@@ -149,15 +223,5 @@ async fn run(options: Options) -> Result<(), String> {
             Some(listener.map_err(|error| format!("cannot listen on {address}: {error}"))?)
         }
     };
-    if let Some(socket) = &socket {
-        println!("listening on {}", socket.path().display());
-    }
-    if let Some(https) = &https {
-        println!("listening on {}", https.url());
-    }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+    Ok(Serving { emulator, socket, https })
 }

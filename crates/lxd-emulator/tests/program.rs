@@ -111,6 +111,51 @@ fn signals_end_it_and_nothing_is_left() {
     }
 }
 
+fn kill(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// A pipe that nobody writes to, in the place of a backup, is work that does not end.
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let (folder, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut command = program();
+    command.arg("--socket").arg(folder.path().join("unix.socket")).env("TMPDIR", scratch.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let client = Client::unix(folder.path().join("unix.socket"));
+    let pool = client.storage_pools().create(StoragePoolsPost::new("p", "dir")).await.unwrap();
+    pool.volumes().create(StorageVolumesPost::new("v")).await.unwrap();
+    let path = "/1.0/storage-pools/p/volumes/custom/v/backups";
+    let body = serde_json::json!({"name": "b"});
+    client.request("POST".parse().unwrap(), path).json(&body).change().await.unwrap();
+    let place = std::fs::read_dir(scratch.path()).unwrap().next().unwrap().unwrap().path();
+    let file = place.join("backups/custom/p/default_v/b");
+    std::fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let export = client.request("GET".parse().unwrap(), &format!("{path}/b/export"));
+    tokio::spawn(async move { export.fetch::<serde_json::Value>().await.map(drop) });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+
+    kill(&child, "-TERM");
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(child.try_wait().unwrap().is_none(), "it waits for the work");
+    kill(&child, "-INT");
+    for _ in 0..300 {
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let ended = child.try_wait().unwrap().is_some();
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(ended && output.status.code() == Some(1) && said.contains("second signal"), "{said}");
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn a_state_folder_is_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();

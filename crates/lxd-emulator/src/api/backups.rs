@@ -16,6 +16,7 @@ use crate::{
     scope,
     snapshot_name::number_after,
     state::{Backup, ContentType, Volume, VolumeKey},
+    stop::stoppable,
 };
 
 /// What the servers know of ways to compress; most of them they leave to programs.
@@ -205,7 +206,8 @@ pub(crate) async fn pack<I: serde::Serialize + Send + 'static>(
     parts: Vec<archive::Part>,
 ) -> Result<(), Failure> {
     let gzip = compresses(algorithm)?;
-    blocking(core, move || archive::pack(&file, gzip, disk, &index, &parts).map_err(Failure::from)).await
+    stoppable(core, move |stop| archive::pack(stop, &file, gzip, disk, &index, &parts).map_err(Failure::from))
+        .await
 }
 
 /// Takes a backup out again that could not be packed. Says whether it stays, which one doesn't that was deleted

@@ -9,11 +9,12 @@ use super::{
 use crate::{
     archive::{self, Index},
     arrival::Arrival,
-    core::{Core, blocking},
+    core::Core,
     failure::Failure,
     operations::Operation,
     scope,
     state::{ContentType, Volume, VolumeKey},
+    stop::stoppable,
 };
 
 /// What is sent.
@@ -74,7 +75,7 @@ impl Sending {
         let file = Arrival::new(core).await?;
         let index = Index::new(&self.key, &volume, &[], &driver);
         let (path, disk) = (file.path().to_owned(), volume.content_type != ContentType::Filesystem);
-        blocking(core, move || archive::pack(&path, false, disk, &index, &parts)).await?;
+        stoppable(core, move |stop| archive::pack(stop, &path, false, disk, &index, &parts)).await?;
 
         let mut pace = Pace::of(core, &self.key.pool, operation)?;
         let Outcome { error } = unless_stopped(core, operation, async {

@@ -112,8 +112,8 @@ impl Content {
         self.root.join("uploads")
     }
 
-    /// Makes a volume's folder, without what may be left of another by that name; a disk of so many bytes in it where it
-    /// is one.
+    /// Makes a volume's folder, without what may be left of another by that name; a disk of so many bytes in it
+    /// where it is one.
     pub(crate) fn create(&self, key: &VolumeKey, content_type: ContentType, size: u64) -> io::Result<()> {
         let folder = self.volume(key, content_type);
         for left in [&folder, &self.snapshots(key), &self.backups(key)] {
@@ -418,6 +418,31 @@ mod tests {
         for ordinary in ["a", "a.b", "...", "50%", "a%20b", "\u{e9}%", "a b"] {
             assert_eq!(component(ordinary), ordinary);
         }
+    }
+
+    #[test]
+    fn a_new_volume_is_empty_and_takes_nothing_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let content = Content::in_folder(folder.path().to_owned());
+        let key = |name: &str| VolumeKey {
+            pool: "p".to_owned(),
+            project: "default".to_owned(),
+            kind: VolumeKind::Custom,
+            name: name.to_owned(),
+            member: "none".to_owned(),
+        };
+        let files = |name: &str| content.volume(&key(name), ContentType::Filesystem);
+        let (left, snapshot) = (files("x").join("left"), content.snapshot(&key("x"), "s"));
+        let image = content.volume(&key("x"), ContentType::Iso).join(DISK);
+        content.create(&key("x"), ContentType::Iso, 7).unwrap();
+        for file in [&left, &snapshot.join("left")] {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "old").unwrap();
+        }
+        content.create(&key("x.iso"), ContentType::Filesystem, 0).unwrap();
+        content.create(&key("x"), ContentType::Filesystem, 0).unwrap();
+        assert!(!left.exists() && !snapshot.exists());
+        assert_eq!(fs::metadata(image).unwrap().len(), 7);
     }
 
     /// By another user than root, whom no mode stops: this test starts itself as that user.

@@ -169,8 +169,8 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Makes it a cluster of these members, the first of which answers. They are named as hosts are: letters, digits, `-`
-    /// and `.`. Default: a server alone, or the members that a folder of [`state`](Self::state) was made for.
+    /// Makes it a cluster of these members, the first of which answers. They are named as hosts are: letters, digits,
+    /// `-` and `.`. Default: a server alone, or the members that a folder of [`state`](Self::state) was made for.
     pub fn members<S: Into<String>>(mut self, members: impl IntoIterator<Item = S>) -> Self {
         self.members = members.into_iter().map(Into::into).collect();
         self
@@ -195,8 +195,8 @@ impl EmulatorBuilder {
     }
 
     /// Closes connections that wait so long for a request. Default: 30 s, as the servers do. A proxy in between can be
-    /// less patient, so that a client sends a request on a connection that is being closed. TLS handshakes have so long,
-    /// too.
+    /// less patient, so that a client sends a request on a connection that is being closed. TLS handshakes have so
+    /// long, too.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.idle_timeout = time;
         self

@@ -1,6 +1,6 @@
 //! What all requests to one emulator share.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     clock::Clock,
@@ -29,7 +29,8 @@ pub(crate) struct Core {
     pub(crate) faults: Faults,
     pub(crate) turns: Turns,
     /// How long a connection may wait for a request.
-    pub(crate) idle_timeout: Duration,
+    #[cfg(any(feature = "unix", feature = "tls"))]
+    pub(crate) idle_timeout: std::time::Duration,
     /// Names of the drivers that pools may have.
     pub(crate) drivers: Vec<String>,
     pub(crate) maintained: crate::maintenance::Last,

@@ -257,6 +257,7 @@ impl EmulatorBuilder {
             operations,
             faults: Faults::default(),
             turns: Turns::default(),
+            #[cfg(any(feature = "unix", feature = "tls"))]
             idle_timeout: self.idle_timeout,
             drivers,
             maintained: crate::maintenance::Last::default(),

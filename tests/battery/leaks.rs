@@ -21,8 +21,9 @@ impl Left {
     /// Waits until no more is left than there was before, but for what clients keep for later.
     pub(crate) async fn gone(self, with_clients: bool, kept: impl Fn() -> usize) -> Result<(), String> {
         let mut now = self;
-        // A migration gives the other end ten seconds to take back what it has.
-        for _ in 0..1000 {
+        // A migration gives the other end ten seconds to take back what it has, and what cleans up looks for a server
+        // that is gone for a minute more.
+        for _ in 0..3200 {
             now = Self::now();
             let kept = kept();
             if now.tasks <= self.tasks + kept && (with_clients || now.files <= self.files) {

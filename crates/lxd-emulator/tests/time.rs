@@ -10,7 +10,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use support::{done, send, servers};
 
@@ -35,7 +35,9 @@ async fn an_ended_operation_is_forgotten_after_five_seconds() {
 #[tokio::test]
 async fn snapshots_are_taken_by_schedule_and_expire() {
     for (_, emulator, _) in servers() {
-        emulator.advance(Duration::ZERO);
+        // A minute past the next full hour, so that no other hour begins where none is meant to.
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        emulator.advance(Duration::from_secs(3600 - seconds % 3600 + 60));
         done(&emulator, "POST", "/1.0/storage-pools", r#"{"name":"p","driver":"dir"}"#).await;
         let volume = r#"{"name":"v","config":{"snapshots.schedule":"@hourly","snapshots.expiry":"2H","snapshots.pattern":"auto%d"}}"#;
         done(&emulator, "POST", "/1.0/storage-pools/p/volumes/custom", volume).await;

@@ -187,6 +187,9 @@ calls![
 
 /// The calls that a server has.
 pub(crate) fn calls_of(place: &Place) -> Vec<&'static Call> {
+    if !place.members.is_empty() {
+        return CLUSTER_CALLS.iter().collect();
+    }
     let mut lists = vec![CALLS, OBJECT_CALLS, MIGRATION_CALLS];
     if place.personality != Personality::Lxd5 {
         lists.extend([SNAPSHOT_CALLS, ISO_CALLS]);
@@ -195,9 +198,6 @@ pub(crate) fn calls_of(place: &Place) -> Vec<&'static Call> {
         Personality::Incus6 => lists.push(BUCKET_CALLS),
         Personality::LxdNew => lists.push(TAR_CALLS),
         _ => {}
-    }
-    if !place.members.is_empty() {
-        lists = vec![CLUSTER_CALLS];
     }
     lists.into_iter().flatten().collect()
 }

@@ -107,7 +107,7 @@ impl Content {
         self.root.join("images").join(component(fingerprint))
     }
 
-    /// Where uploads are until somebody looked at them.
+    /// Where uploads are until somebody looked at them, and copies until they are whole.
     pub(crate) fn uploads(&self) -> PathBuf {
         self.root.join("uploads")
     }
@@ -162,6 +162,33 @@ impl Content {
             }
         }
         Ok(())
+    }
+
+    /// Puts a copy of a folder in the place of another, which stays as it is until the copy is whole. A folder that went
+    /// away meanwhile doesn't come back by that.
+    pub(crate) fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let there = to.is_dir();
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        // What a server that is killed leaves there goes when the next one starts.
+        fs::create_dir_all(self.uploads())?;
+        let beside = tempfile::tempdir_in(self.uploads())?;
+        let (new, old) = (beside.path().join("new"), beside.path().join("old"));
+        copy(from, &new)?;
+        if there && !to.is_dir() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        // An empty folder is replaced at once, so that whoever looks meanwhile finds one.
+        if fs::rename(&new, to).is_ok() {
+            return Ok(());
+        }
+        fs::rename(to, &old)?;
+        fs::rename(&new, to).inspect_err(|_| {
+            // It was there a moment ago, and nothing is in its place.
+            let _ = fs::rename(&old, to);
+        })?;
+        remove(&old)
     }
 
     /// How many bytes the files of a folder take.
@@ -260,30 +287,6 @@ fn open_up(folder: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn open_up(_: &Path) -> io::Result<()> {
     Ok(())
-}
-
-/// Puts a copy of a folder in the place of another, which stays as it is until the copy is whole. A folder that went
-/// away meanwhile doesn't come back by that.
-pub(crate) fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    let there = to.is_dir();
-    let Some(parent) = to.parent() else { return Err(io::ErrorKind::InvalidInput.into()) };
-    fs::create_dir_all(parent)?;
-    let beside = tempfile::Builder::new().prefix(".copy-").tempdir_in(parent)?;
-    let (new, old) = (beside.path().join("new"), beside.path().join("old"));
-    copy(from, &new)?;
-    if there && !to.is_dir() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    // An empty folder is replaced at once, so that whoever looks meanwhile finds one.
-    if fs::rename(&new, to).is_ok() {
-        return Ok(());
-    }
-    fs::rename(to, &old)?;
-    fs::rename(&new, to).inspect_err(|_| {
-        // It was there a moment ago, and nothing is in its place.
-        let _ = fs::rename(&old, to);
-    })?;
-    remove(&old)
 }
 
 /// Copies a folder with permissions, symbolic links and holes.
@@ -388,18 +391,19 @@ mod tests {
     #[test]
     fn what_is_replaced_stays_until_its_copy_is_whole() {
         let folder = tempfile::tempdir().unwrap();
+        let content = Content::in_folder(folder.path().to_owned());
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::create_dir_all(&to).unwrap();
         fs::write(to.join("old"), "1").unwrap();
-        assert!(replace(&from, &to).is_err());
+        assert!(content.replace(&from, &to).is_err());
         assert!(to.join("old").is_file());
         fs::create_dir(&from).unwrap();
         fs::write(from.join("new"), "2").unwrap();
-        replace(&from, &to).unwrap();
+        content.replace(&from, &to).unwrap();
         assert!(to.join("new").is_file() && !to.join("old").exists());
-        replace(&to, &to).unwrap();
+        content.replace(&to, &to).unwrap();
         assert!(to.join("new").is_file());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(content.uploads()).unwrap().count(), 0);
     }
 
     #[test]

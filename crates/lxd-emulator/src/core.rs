@@ -6,6 +6,7 @@ use crate::{
     clock::Clock,
     content::Content,
     events::{Events, Lifecycle, Requestor},
+    failure::Failure,
     faults::Faults,
     operations::Operations,
     personality::{Behaviour, Extensions},
@@ -119,4 +120,10 @@ where
         Ok(result) => result,
         Err(error) => Err(std::io::Error::other(error).into()),
     }
+}
+
+/// Puts a copy of a folder in the place of another, as [`Content::replace`] does.
+pub(crate) async fn replace(core: &Arc<Core>, from: PathBuf, to: PathBuf) -> Result<(), Failure> {
+    let working = Arc::clone(core);
+    blocking(core, move || working.content.replace(&from, &to).map_err(Failure::from)).await
 }

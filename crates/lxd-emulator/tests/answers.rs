@@ -12,14 +12,13 @@ mod support;
 
 use lxd_emulator::{Emulator, Personality};
 use serde_json::{Value, json};
-use support::{done, send, send_with};
+use support::{done, send, send_with, with_pool};
 
 const POOL: &str = "/1.0/storage-pools/p";
 const VOLUME: &str = "/1.0/storage-pools/p/volumes/custom/v1";
 
 async fn with_volume(personality: Personality) -> Emulator {
-    let emulator = Emulator::new(personality).unwrap();
-    done(&emulator, "POST", "/1.0/storage-pools", r#"{"name":"p","driver":"dir"}"#).await;
+    let emulator = with_pool(personality).await;
     let volume = r#"{"name":"v1","type":"custom","config":{"user.a":"1"},"description":"d"}"#;
     done(&emulator, "POST", "/1.0/storage-pools/p/volumes", volume).await;
     emulator

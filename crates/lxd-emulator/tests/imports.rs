@@ -16,17 +16,11 @@ use flate2::{Compression, write::GzEncoder};
 use lxd_emulator::{Emulator, Personality};
 use lxd_transport::{Body, Transport, http::Request};
 use serde_json::{Value, json};
-use support::{done, send};
+use support::{send, with_pool};
 use tar::{Builder, EntryType, Header};
 
 const VOLUMES: &str = "/1.0/storage-pools/p/volumes/custom";
 const BUCKETS: &str = "/1.0/storage-pools/p/buckets";
-
-async fn with_pool(personality: Personality) -> Emulator {
-    let emulator = Emulator::new(personality).unwrap();
-    done(&emulator, "POST", "/1.0/storage-pools", r#"{"name":"p","driver":"dir"}"#).await;
-    emulator
-}
 
 /// An archive, entry by entry.
 struct Packed(Builder<Vec<u8>>);

@@ -13,15 +13,14 @@ mod support;
 use std::{fs, time::Duration};
 
 use lxd_emulator::{Emulator, Personality};
-use support::{done, ended, send};
+use support::{done, ended, send, with_pool};
 
 const VOLUMES: &str = "/1.0/storage-pools/p/volumes/custom";
 const VOLUME: &str = "/1.0/storage-pools/p/volumes/custom/v";
 
 /// With a volume `v` that has a file, a snapshot `s` and a backup `b`.
 async fn with_volume(personality: Personality) -> Emulator {
-    let emulator = Emulator::new(personality).unwrap();
-    done(&emulator, "POST", "/1.0/storage-pools", r#"{"name":"p","driver":"dir"}"#).await;
+    let emulator = with_pool(personality).await;
     done(&emulator, "POST", VOLUMES, r#"{"name":"v"}"#).await;
     fs::write(emulator.content("p", "default", "v").join("letter"), "hello").unwrap();
     done(&emulator, "POST", &format!("{VOLUME}/snapshots"), r#"{"name":"s"}"#).await;

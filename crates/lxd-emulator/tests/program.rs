@@ -136,9 +136,11 @@ async fn a_second_signal_ends_it_at_once() {
     assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
     let export = client.request("GET".parse().unwrap(), &format!("{path}/b/export"));
     tokio::spawn(async move { export.fetch::<serde_json::Value>().await.map(drop) });
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    // Nothing tells from outside when the program has got to the pipe; whoever opened it would end the work.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
 
     kill(&child, "-TERM");
+    // Long enough for a program that would not wait.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert!(child.try_wait().unwrap().is_none(), "it waits for the work");
     kill(&child, "-INT");
@@ -199,10 +201,12 @@ async fn what_a_killed_program_had_not_finished_is_gone() {
     let flags = ["--state", state.to_str().unwrap()];
     let mut child = start(folder.path(), &flags);
     let client = Client::unix(folder.path().join("unix.socket"));
-    let pool = client.storage_pools().create(StoragePoolsPost::new("p", "dir")).await.unwrap();
+    // The copy takes minutes.
+    let slow = StoragePoolsPost::new("p", "dir").with_config("rsync.bwlimit", "1MB");
+    let pool = client.storage_pools().create(slow).await.unwrap();
     pool.volumes().create(StorageVolumesPost::new("v")).await.unwrap();
     let volumes = state.join("storage-pools/p/custom");
-    // More than is packed or copied before the signal comes.
+    // More than is packed before the signal comes.
     let mut state_of = 1u32;
     let noise = std::iter::repeat_with(|| {
         state_of ^= state_of << 13;
@@ -221,10 +225,8 @@ async fn what_a_killed_program_had_not_finished_is_gone() {
         let change = client.request("POST".parse().unwrap(), &path).json(&body).change();
         tokio::spawn(async move { change.await.map(drop) });
     }
-    for _ in 0..500 {
-        if volumes.join("default_w/1").exists() && state.join("backups/custom/p/default_v/b").exists() {
-            break;
-        }
+    let begun = [volumes.join("default_w"), state.join("backups/custom/p/default_v/b")];
+    while !begun.iter().all(|path| path.exists()) {
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
     child.kill().unwrap();

@@ -1,6 +1,5 @@
 // A server for the examples of the documentation, which include this file: an emulator with what they name.
 
-#[allow(dead_code)]
 struct World {
     client: lxd_storage::Client,
     here: lxd_storage::Client,
@@ -18,7 +17,6 @@ struct World {
     _folder: tempfile::TempDir,
 }
 
-#[allow(dead_code)]
 impl World {
     /// Two servers with nothing, and a folder to write into.
     async fn bare() -> Self {
@@ -110,14 +108,12 @@ impl World {
     }
 }
 
-#[allow(dead_code)]
 fn emulator(members: &[&str]) -> lxd_emulator::Emulator {
     let builder = lxd_emulator::Emulator::builder(lxd_emulator::Personality::Incus6);
     builder.drivers(["btrfs", "dir", "zfs"]).members(members.iter().copied()).build().unwrap()
 }
 
-/// What others do on the server while an example watches it.
-#[allow(dead_code)]
+/// What others do on the server while an example watches it: a little apart, and then long enough to be told.
 async fn changes(world: &World) {
     for name in ["a", "b", "c"] {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -127,7 +123,6 @@ async fn changes(world: &World) {
 }
 
 /// Runs an example with what it asks for of a [`World`]; one that watches forever, `while changes` are made.
-#[allow(unused_macros)]
 macro_rules! on_emulator {
     ($example:ident($($what:ident),*)) => { on_emulator!($example($($what),*) in full) };
     ($example:ident($($what:ident),*) in $kind:ident) => {
@@ -147,7 +142,6 @@ macro_rules! on_emulator {
     };
 }
 
-#[allow(dead_code)]
 fn run(example: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ended = runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(20), example).await });

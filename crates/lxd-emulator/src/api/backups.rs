@@ -1,6 +1,9 @@
 //! Backups of volumes: archives that are kept until they are fetched.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
@@ -74,6 +77,17 @@ pub(crate) fn compresses(algorithm: &str) -> Result<bool, Failure> {
         other => Err(Failure::internal(format!(
             "Backup create: the emulator does not compress by {other:?}, only by \"gzip\" or \"none\""
         ))),
+    }
+}
+
+/// Refuses no name at all for a backup's file, as renaming it to its own folder does.
+pub(crate) fn check_target(file: &Path, name: &str) -> Result<(), Failure> {
+    match file.parent() {
+        Some(folder) if name.is_empty() => {
+            let text = format!("rename {} {}: file exists", file.display(), folder.display());
+            Err(Failure::internal(text))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -249,11 +263,7 @@ pub(crate) async fn rename(
     let (working, backup, requestor) = (Arc::clone(&core), backup.to_owned(), call.requestor());
     let operation = core.operations.start(plan, |_| async move {
         let new_file = working.content.backups(&key).join(crate::content::component(&new_name));
-        if new_name.is_empty() {
-            let folder = working.content.backups(&key);
-            let text = format!("rename {} {}: file exists", old_file.display(), folder.display());
-            return Err(Failure::internal(text));
-        }
+        check_target(&old_file, &new_name)?;
         working.store.change(|database| {
             let volume = database.volumes.get_mut(&key).ok_or_else(scope::no_volume)?;
             if volume.backups.iter().any(|one| one.name == new_name) {

@@ -180,11 +180,8 @@ pub(crate) async fn rename(call: Call, pool: &str, name: &str, backup: &str) -> 
     let plan = plan(&call, "Renaming bucket backup", &key, backup);
     let (working, backup, requestor) = (Arc::clone(&call.core), backup.to_owned(), call.requestor());
     let operation = call.core.operations.start(plan, |_| async move {
-        let folder = working.content.bucket_backups(&key);
-        if new_name.is_empty() {
-            let text = format!("rename {} {}: file exists", old_file.display(), folder.display());
-            return Err(Failure::internal(text));
-        }
+        backups::check_target(&old_file, &new_name)?;
+        let new_file = working.content.bucket_backups(&key).join(component(&new_name));
         working.store.change(|database| {
             let bucket = database.buckets.get_mut(&key).ok_or_else(buckets::gone)?;
             if find(bucket, &new_name).is_ok() {
@@ -192,7 +189,7 @@ pub(crate) async fn rename(call: Call, pool: &str, name: &str, backup: &str) -> 
                 return Err(Failure::internal(text));
             }
             // First, so that a name that is none for files changes nothing.
-            std::fs::rename(&old_file, folder.join(component(&new_name)))?;
+            std::fs::rename(&old_file, &new_file)?;
             if let Some(found) = bucket.backups.iter_mut().find(|one| one.name == backup) {
                 found.name.clone_from(&new_name);
             }

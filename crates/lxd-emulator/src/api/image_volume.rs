@@ -6,8 +6,7 @@ use crate::{
     api::volume_create::{created_at, exists, finish, insert},
     archive::{self, Unreadable},
     config::Config,
-    content,
-    core::{Core, blocking},
+    core::{Core, blocking, replace},
     failure::Failure,
     scope,
     state::{ContentType, DEFAULT, Volume, VolumeKey, VolumeKind},
@@ -32,7 +31,7 @@ pub(crate) async fn unpack(core: &Arc<Core>, fingerprint: &str, instance: &Volum
         ensure(core, &key).await?;
     }
     let source = core.content.volume(&key, ContentType::Filesystem);
-    blocking(core, move || content::replace(&source, &target).map_err(Failure::from)).await
+    replace(core, source, target).await
 }
 
 /// Makes the volume of an image where there is none yet.

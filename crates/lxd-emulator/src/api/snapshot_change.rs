@@ -8,7 +8,7 @@ use crate::{
         snapshots::{find, recipe},
     },
     call::Call,
-    core::{Core, blocking},
+    core::{Core, blocking, replace},
     envelope::Reply,
     etag,
     failure::Failure,
@@ -185,5 +185,5 @@ pub(crate) async fn restore(core: &Arc<Core>, key: &VolumeKey, short: &str) -> R
         find(volume, short).map_err(|_| Failure::internal("Snapshot not found")).map(drop)
     })?;
     let (from, to) = (core.content.snapshot(key, short), core.folder(key));
-    blocking(core, move || crate::content::replace(&from, &to).map_err(Failure::from)).await
+    replace(core, from, to).await
 }

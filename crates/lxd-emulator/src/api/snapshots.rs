@@ -9,7 +9,7 @@ use crate::{
     call::Call,
     clock::{self, Moment},
     config::Config,
-    core::{Core, blocking},
+    core::{Core, replace},
     envelope::Reply,
     failure::Failure,
     names, scope,
@@ -152,7 +152,7 @@ pub(crate) async fn create(call: Call, pool: &str, kind: &str, name: &str) -> Re
 /// Copies a volume's content into a snapshot, and only then shows it.
 pub(crate) async fn take(core: &Arc<Core>, key: &VolumeKey, snapshot: Snapshot) -> Result<(), Failure> {
     let (from, to) = (core.folder(key), core.content.snapshot(key, &snapshot.name));
-    blocking(core, move || crate::content::replace(&from, &to).map_err(Failure::from)).await?;
+    replace(core, from, to).await?;
     core.store.change(|database| {
         let volume = database.volumes.get_mut(key).ok_or_else(scope::no_volume)?;
         if volume.snapshots.iter().any(|one| one.name == snapshot.name) {

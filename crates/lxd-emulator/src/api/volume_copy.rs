@@ -9,8 +9,7 @@ use crate::{
     },
     call::Call,
     config::{Config, cleaned},
-    content,
-    core::{Core, blocking},
+    core::{Core, replace},
     decode::Fields,
     envelope::Reply,
     failure::Failure,
@@ -181,7 +180,7 @@ pub(crate) async fn transfer(
     for snapshot in shots {
         let from = core.content.snapshot(&found.key, &snapshot.name);
         let to = core.content.snapshot(key, &snapshot.name);
-        blocking(core, move || content::replace(&from, &to).map_err(Failure::from)).await?;
+        replace(core, from, to).await?;
         let mut snapshot = snapshot.clone();
         // What the pool says of its volumes is filled into snapshots as well.
         snapshot.config = core.store.read(|database| {
@@ -201,7 +200,7 @@ pub(crate) async fn transfer(
     };
     let to = core.folder(key);
     throttle(core, &found.key, key, &from).await?;
-    blocking(core, move || content::replace(&from, &to).map_err(Failure::from)).await
+    replace(core, from, to).await
 }
 
 /// Takes as long as a copy that one of the pools slows down by `rsync.bwlimit`.

@@ -86,3 +86,10 @@ pub(crate) async fn ended(emulator: &Emulator, method: &str, path: &str, body: &
     let failure = texts.into_iter().filter_map(Value::as_str).collect::<String>();
     if failure.is_empty() { Ok(()) } else { Err(failure) }
 }
+
+/// A server with a pool `p`.
+pub(crate) async fn with_pool(personality: Personality) -> Emulator {
+    let emulator = Emulator::new(personality).unwrap();
+    done(&emulator, "POST", "/1.0/storage-pools", r#"{"name":"p","driver":"dir"}"#).await;
+    emulator
+}
